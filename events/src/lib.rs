@@ -1,0 +1,54 @@
+//! What happened: event types, value objects and the recorded envelope. No I/O.
+
+#[macro_use]
+mod macros;
+
+pub mod access;
+pub mod address;
+pub mod currency;
+pub mod email;
+pub mod ids;
+pub mod invoice;
+pub mod job;
+pub mod language;
+pub mod metadata;
+pub mod money;
+pub mod organization;
+pub mod payment;
+pub mod property;
+pub mod recorded;
+pub mod resident;
+pub mod role;
+pub mod schema;
+pub mod sealed;
+pub mod stripe_account;
+pub mod suppression;
+pub mod text;
+pub mod unit;
+pub mod upcast;
+pub mod zone;
+
+pub use access::{AccessTokenEvent, SignInEvent};
+pub use address::EmailAddress;
+pub use currency::Currency;
+pub use email::EmailMessageEvent;
+pub use ids::{
+    InvoiceId, JobId, MessageId, OrganizationId, PaymentId, PropertyId, RefundId, ResidentId, SignInId,
+    StripeAccountId, SuppressionId, TokenId, UnitId,
+};
+pub use invoice::InvoiceEvent;
+pub use job::JobEvent;
+pub use language::Language;
+pub use metadata::Metadata;
+pub use money::Money;
+pub use organization::OrganizationEvent;
+pub use payment::PaymentEvent;
+pub use property::PropertyEvent;
+pub use recorded::{Decode, Event, Recorded};
+pub use resident::ResidentEvent;
+pub use role::Role;
+pub use sealed::{Purpose, Sealed};
+pub use stripe_account::StripeAccountEvent;
+pub use suppression::SuppressionEvent;
+pub use unit::UnitEvent;
+pub use zone::TimeZone;

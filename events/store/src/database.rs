@@ -1,0 +1,86 @@
+//! Connections: one pool per database role, and the check that the server will do.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Executor, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::migrations;
+
+/// The oldest PostgreSQL that has `security_invoker` views.
+const OLDEST_SERVER: i32 = 150_000;
+
+/// The pools that the program works with; nothing runs as the owner after migration.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Appends, orders, projects, works; sees all organizations and says which it means.
+    pub engine: PgPool,
+    /// Reads for callers; row-level security shows one organization at a time.
+    pub query: PgPool,
+}
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error("the database address is not understood; expected postgres://user:password@host/database")]
+    Address(#[source] sqlx::Error),
+    #[error("cannot connect to the database")]
+    Connect(#[source] sqlx::Error),
+    #[error("PostgreSQL 15 or newer is needed, this server is {0}")]
+    TooOld(i32),
+    #[error("the database could not be brought to this version's schema")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl Database {
+    /// Connects, migrates, and opens the pools.
+    pub async fn connect(address: &str) -> Result<Self, DatabaseError> {
+        let options = PgConnectOptions::from_str(address)
+            .map_err(DatabaseError::Address)?
+            .application_name("propty")
+            .disable_statement_logging();
+        let owner = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options.clone())
+            .await
+            .map_err(DatabaseError::Connect)?;
+        let version: i32 = sqlx::query_scalar("select current_setting('server_version_num')::int")
+            .fetch_one(&owner)
+            .await
+            .map_err(DatabaseError::Connect)?;
+        if version < OLDEST_SERVER {
+            return Err(DatabaseError::TooOld(version));
+        }
+        migrations::run(&owner).await?;
+        owner.close().await;
+        Ok(Self {
+            engine: pool(options.clone(), "propty_engine", 20).await?,
+            query: pool(options, "propty_query", 10).await?,
+        })
+    }
+
+    pub async fn close(&self) {
+        self.engine.close().await;
+        self.query.close().await;
+    }
+}
+
+async fn pool(options: PgConnectOptions, role: &'static str, size: u32) -> Result<PgPool, DatabaseError> {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(Duration::from_secs(10))
+        // A ping before every query costs more than the rare retry after a lost connection.
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                connection.execute(&*format!("set role {role}; set timezone = 'UTC'")).await?;
+                Ok(())
+            })
+        })
+        .connect_with(options)
+        .await
+        .map_err(DatabaseError::Connect)
+}

@@ -1,0 +1,280 @@
+//! Data keys: made on first use, wrapped by the master key, cached briefly, destroyed on erasure.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use events::{OrganizationId, Purpose};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    digest, hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+use serde_json::Value;
+use sqlx::{PgPool, Row};
+use uuid::Uuid;
+
+use crate::{
+    MasterKey,
+    seal::{self, DataKey, KeyName, SealError},
+};
+
+/// How long another process may still open what was erased meanwhile.
+const FRESH: Duration = Duration::from_secs(5);
+/// Enough for the residents of a large organization; past it the cache starts over.
+const CACHED: usize = 200_000;
+
+type Cache = HashMap<KeyName, (Instant, DataKey)>;
+
+/// Opens and seals personal fields.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    pool: PgPool,
+    master: MasterKey,
+    cache: Arc<Mutex<Cache>>,
+}
+
+/// Why a key is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("the keys could not be read")]
+    Database(#[from] sqlx::Error),
+    #[error("the master key {ours} is not the one that this database's keys are wrapped with ({theirs})")]
+    WrongMasterKey { ours: String, theirs: String },
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+impl Keyring {
+    /// Fails when the database was sealed under another master key.
+    pub async fn open(pool: PgPool, master: MasterKey) -> Result<Self, KeyError> {
+        let theirs: String = sqlx::query_scalar(
+            "update engine.installation set master_key_id = coalesce(master_key_id, $1) returning master_key_id",
+        )
+        .bind(master.id())
+        .fetch_one(&pool)
+        .await?;
+        if theirs != master.id() {
+            return Err(KeyError::WrongMasterKey { ours: master.id().to_owned(), theirs });
+        }
+        Ok(Self { pool, master, cache: Arc::default() })
+    }
+
+    /// A keyed hash under which equal values of one organization are equal, and nothing else can be learnt.
+    pub fn digest(&self, organization: OrganizationId, value: &str) -> Uuid {
+        let key = self.master.mac_key("digest");
+        let mut context = hmac::Context::with_key(&key);
+        context.update(organization.0.as_bytes());
+        context.update(value.as_bytes());
+        let tag = context.sign();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&tag.as_ref()[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+
+    /// A MAC key for one use.
+    pub fn mac_key(&self, usage: &str) -> hmac::Key {
+        self.master.mac_key(usage)
+    }
+
+    /// Seals the personal fields of a value, making keys as needed.
+    pub async fn seal(&self, organization: OrganizationId, value: &mut Value) -> Result<(), KeyError> {
+        let mut names = Vec::new();
+        seal::key_names(organization, value, &mut names);
+        if names.is_empty() {
+            return Ok(());
+        }
+        let keys = self.keys(names, true).await?;
+        Ok(seal::seal(organization, value, &|name| keys.get(&name).cloned())?)
+    }
+
+    /// Opens the personal fields of many values at once; what cannot be opened reads as erased.
+    pub async fn open_all(&self, values: &mut [(OrganizationId, &mut Value)]) -> Result<(), KeyError> {
+        let mut names = Vec::new();
+        for (organization, value) in values.iter() {
+            seal::key_names(*organization, value, &mut names);
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        let keys = self.keys(names, false).await?;
+        for (organization, value) in values {
+            seal::open(*organization, value, &|name| keys.get(&name).cloned());
+        }
+        Ok(())
+    }
+
+    /// Seals bytes that belong to no organization yet (a raw webhook).
+    pub fn seal_raw(&self, usage: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let key = self.master.wrapping_key().ok_or(SealError)?;
+        Ok(wrap(&key, usage, plain)?)
+    }
+
+    /// Opens what [`Self::seal_raw`] sealed.
+    pub fn open_raw(&self, usage: &str, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let key = self.master.wrapping_key().ok_or(SealError)?;
+        Ok(unwrap(&key, usage, sealed).ok_or(SealError)?)
+    }
+
+    /// Destroys the keys of a subject for these purposes; what they sealed can never be read again.
+    pub async fn destroy(
+        &self,
+        organization: OrganizationId,
+        subject: Uuid,
+        purposes: &[Purpose],
+    ) -> Result<(), KeyError> {
+        let names: Vec<&str> = purposes.iter().map(|purpose| purpose.name()).collect();
+        // A row is left even where no key was ever made, so that none is made later.
+        sqlx::query(
+            "insert into vault.data_keys (organization_id, subject, purpose, key_id, master_key_id, wrapped, destroyed_at)
+             select $1, $2, purpose, gen_random_uuid(), $4, null, now() from unnest($3::text[]) purpose
+             on conflict (organization_id, subject, purpose)
+             do update set wrapped = null, destroyed_at = coalesce(vault.data_keys.destroyed_at, now())",
+        )
+        .bind(organization.0)
+        .bind(subject)
+        .bind(names)
+        .bind(self.master.id())
+        .execute(&self.pool)
+        .await?;
+        self.cached().retain(|name, _| name.subject != subject);
+        Ok(())
+    }
+
+    async fn keys(&self, mut names: Vec<KeyName>, create: bool) -> Result<HashMap<KeyName, DataKey>, KeyError> {
+        names.sort_unstable();
+        names.dedup();
+        let mut found = HashMap::with_capacity(names.len());
+        {
+            let cache = self.cached();
+            names.retain(|name| match cache.get(name) {
+                Some((since, key)) if since.elapsed() < FRESH => {
+                    found.insert(*name, key.clone());
+                    false
+                }
+                _ => true,
+            });
+        }
+        if names.is_empty() {
+            return Ok(found);
+        }
+        let mut loaded = self.load(&names).await?;
+        names.retain(|name| !loaded.contains_key(name));
+        if create && !names.is_empty() {
+            self.create(&names).await?;
+            loaded.extend(self.load(&names).await?);
+        }
+        let now = Instant::now();
+        let mut cache = self.cached();
+        if cache.len() > CACHED {
+            cache.clear();
+        }
+        cache.extend(loaded.iter().map(|(name, key)| (*name, (now, key.clone()))));
+        found.extend(loaded);
+        Ok(found)
+    }
+
+    async fn load(&self, names: &[KeyName]) -> Result<HashMap<KeyName, DataKey>, KeyError> {
+        let (organizations, subjects, purposes) = columns(names);
+        let rows = sqlx::query(
+            "select organization_id, subject, purpose, key_id, wrapped from vault.data_keys
+             join unnest($1::uuid[], $2::uuid[], $3::text[]) as wanted (organization_id, subject, purpose)
+             using (organization_id, subject, purpose)",
+        )
+        .bind(organizations)
+        .bind(subjects)
+        .bind(purposes)
+        .fetch_all(&self.pool)
+        .await?;
+        let master = self.master.wrapping_key().ok_or(SealError)?;
+        let mut keys = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let purpose: &str = row.try_get("purpose")?;
+            let Some(purpose) = Purpose::ALL.into_iter().find(|known| known.name() == purpose) else { continue };
+            let name = KeyName {
+                organization: OrganizationId(row.try_get("organization_id")?),
+                subject: row.try_get("subject")?,
+                purpose,
+            };
+            let id: Uuid = row.try_get("key_id")?;
+            let key = match row.try_get::<Option<&[u8]>, _>("wrapped")? {
+                None => DataKey::Destroyed,
+                Some(wrapped) => {
+                    let bytes = unwrap(&master, &id.to_string(), wrapped).ok_or(SealError)?;
+                    let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SealError)?;
+                    DataKey::Live { id, key: LessSafeKey::new(key) }
+                }
+            };
+            keys.insert(name, key);
+        }
+        Ok(keys)
+    }
+
+    /// Makes keys for names that have none; a concurrent maker's key wins.
+    async fn create(&self, names: &[KeyName]) -> Result<(), KeyError> {
+        let master = self.master.wrapping_key().ok_or(SealError)?;
+        let random = SystemRandom::new();
+        let (organizations, subjects, purposes) = columns(names);
+        let mut ids = Vec::with_capacity(names.len());
+        let mut wrapped = Vec::with_capacity(names.len());
+        for _ in names {
+            let id = Uuid::now_v7();
+            let mut bytes = [0; 32];
+            random.fill(&mut bytes).map_err(|_| SealError)?;
+            wrapped.push(wrap(&master, &id.to_string(), &bytes)?);
+            ids.push(id);
+        }
+        sqlx::query(
+            "insert into vault.data_keys (organization_id, subject, purpose, key_id, wrapped, master_key_id)
+             select *, $6 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[])
+             on conflict do nothing",
+        )
+        .bind(organizations)
+        .bind(subjects)
+        .bind(purposes)
+        .bind(ids)
+        .bind(wrapped)
+        .bind(self.master.id())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    fn cached(&self) -> std::sync::MutexGuard<'_, Cache> {
+        // Nothing between lock and unlock can leave the map half changed.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn columns(names: &[KeyName]) -> (Vec<Uuid>, Vec<Uuid>, Vec<&'static str>) {
+    (
+        names.iter().map(|name| name.organization.0).collect(),
+        names.iter().map(|name| name.subject).collect(),
+        names.iter().map(|name| name.purpose.name()).collect(),
+    )
+}
+
+fn wrap(key: &LessSafeKey, context: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+    let mut nonce = [0; NONCE_LEN];
+    SystemRandom::new().fill(&mut nonce).map_err(|_| SealError)?;
+    let mut body = plain.to_vec();
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut body)
+        .map_err(|_| SealError)?;
+    Ok([nonce.as_slice(), &body].concat())
+}
+
+fn unwrap(key: &LessSafeKey, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut body = body.to_vec();
+    key.open_in_place(nonce, Aad::from(context), &mut body).ok().map(|plain| plain.to_vec())
+}
+
+/// SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    out
+}

@@ -1,0 +1,25 @@
+//! Append, order, subscribe, seal: the only owner of the event tables.
+
+pub mod append;
+pub mod clock;
+pub mod database;
+pub mod idempotency;
+pub mod keyring;
+pub mod leaf;
+pub mod lease;
+pub mod master_key;
+pub mod migrations;
+pub mod positions;
+pub mod seal;
+pub mod sequencer;
+pub mod store;
+pub mod subscription;
+
+pub use append::{AppendError, Appended, CommandContext};
+pub use clock::BusinessClock;
+pub use database::{Database, DatabaseError};
+pub use idempotency::{IdempotencyKey, Stored};
+pub use keyring::Keyring;
+pub use master_key::MasterKey;
+pub use store::{Store, StreamContext};
+pub use subscription::{Page, Subscription};

@@ -1,0 +1,95 @@
+//! The master key: wraps data keys and derives the keys of digests and links.
+
+use std::{fmt, fs, io, path::Path};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::{
+    aead, digest, hkdf, hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+
+/// 32 secret bytes, from a file or the environment. Whoever holds it can read sealed fields.
+#[derive(Clone)]
+pub struct MasterKey {
+    bytes: [u8; 32],
+    id: String,
+}
+
+/// Why there is no usable master key.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterKeyError {
+    #[error("the master key must be 32 bytes in base64")]
+    Malformed,
+    #[error("the master key file cannot be used")]
+    File(#[from] io::Error),
+    #[error("the system gave no random bytes")]
+    NoRandomness,
+}
+
+impl MasterKey {
+    /// Parses base64 of 32 bytes.
+    pub fn parse(text: &str) -> Result<Self, MasterKeyError> {
+        let bytes: [u8; 32] = STANDARD
+            .decode(text.trim())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(MasterKeyError::Malformed)?;
+        let id = STANDARD.encode(&digest::digest(&digest::SHA256, &bytes).as_ref()[..9]);
+        Ok(Self { bytes, id })
+    }
+
+    /// Reads the file, or makes it with a new key that only its owner can read.
+    pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn create(path: &Path) -> Result<Self, MasterKeyError> {
+        use std::{io::Write, os::unix::fs::OpenOptionsExt};
+        let mut bytes = [0; 32];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| MasterKeyError::NoRandomness)?;
+        let text = STANDARD.encode(bytes);
+        // A crash between writing and naming must not leave half a key.
+        let fresh = path.with_extension(format!("new-{}", std::process::id()));
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        let linked = fs::hard_link(&fresh, path);
+        fs::remove_file(&fresh)?;
+        match linked {
+            Ok(()) => Self::parse(&text),
+            // Another process was first; its key is the key.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::parse(&fs::read_to_string(path)?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Names the key without revealing it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// A MAC key for one use, derived so that uses cannot be confused.
+    pub fn mac_key(&self, usage: &str) -> hmac::Key {
+        let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, b"propty").extract(&self.bytes);
+        let info = [usage.as_bytes()];
+        match secret.expand(&info, hmac::HMAC_SHA256) {
+            Ok(okm) => hmac::Key::from(okm),
+            // HKDF refuses only outputs over 255 blocks; this is one.
+            Err(ring::error::Unspecified) => unreachable!("one block is within HKDF's limit"),
+        }
+    }
+
+    pub(crate) fn wrapping_key(&self) -> Option<aead::LessSafeKey> {
+        aead::UnboundKey::new(&aead::AES_256_GCM, &self.bytes).ok().map(aead::LessSafeKey::new)
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,37 @@
+//! The migrations of `schemas/sql`, compiled in; concurrent starts wait for each other.
+
+use std::{borrow::Cow, future::Future, pin::Pin};
+
+use sqlx::{
+    PgPool,
+    error::BoxDynError,
+    migrate::{MigrateError, Migration, MigrationSource, MigrationType, Migrator},
+};
+
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "roles", include_str!("../../../schemas/sql/0001_roles.sql")),
+    (2, "log", include_str!("../../../schemas/sql/0002_log.sql")),
+    (3, "vault", include_str!("../../../schemas/sql/0003_vault.sql")),
+    (4, "engine", include_str!("../../../schemas/sql/0004_engine.sql")),
+];
+
+#[derive(Debug)]
+struct Compiled;
+
+impl<'s> MigrationSource<'s> for Compiled {
+    fn resolve(self) -> Pin<Box<dyn Future<Output = Result<Vec<Migration>, BoxDynError>> + Send + 's>> {
+        Box::pin(async {
+            Ok(MIGRATIONS
+                .iter()
+                .map(|(version, name, sql)| {
+                    Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, Cow::Borrowed(*sql), false)
+                })
+                .collect())
+        })
+    }
+}
+
+/// Brings the database to this program's schema.
+pub async fn run(pool: &PgPool) -> Result<(), MigrateError> {
+    Migrator::new(Compiled).await?.run(pool).await
+}

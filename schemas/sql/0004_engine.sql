@@ -1,0 +1,112 @@
+-- What the engine keeps beside the events: leases, checkpoints, the outbox, received webhooks, the movable clock.
+set role propty_owner;
+
+create table engine.installation (
+    only boolean primary key default true check (only),
+    id uuid not null default gen_random_uuid(),
+    -- bumped when a restored history is accepted; part of cursors, checkpoints and effect keys
+    incarnation integer not null default 1,
+    -- of the first master key, so that a wrong one is noticed before anything is sealed with it
+    master_key_id text
+);
+insert into engine.installation default values;
+
+create table engine.clock (
+    only boolean primary key default true check (only),
+    -- added to the machine's clock; zero except in demo and tests
+    offset_seconds bigint not null default 0
+);
+insert into engine.clock default values;
+
+create table engine.leases (
+    name text primary key,
+    holder uuid not null,
+    -- grows with each change of holder
+    fence bigint not null,
+    expires_at timestamptz not null
+);
+
+create table engine.checkpoints (
+    subscriber text primary key,
+    global_position bigint not null,
+    incarnation integer not null,
+    updated_at timestamptz not null default now()
+);
+
+-- Commands, effects and timers that follow from events; one row per cause and step, for good.
+create table engine.outbox (
+    key text primary key,
+    organization_id uuid not null,
+    kind text not null check (kind in ('command', 'effect')),
+    name text not null,
+    -- ids and amounts only, never personal data
+    body json not null,
+    correlation uuid not null,
+    causation text not null,
+    state text not null default 'ready' check (state in ('ready', 'done', 'refused', 'unresolved', 'dropped')),
+    -- business clock: when it is due
+    due_at timestamptz not null,
+    -- machine clock: not before, after a failure
+    retry_at timestamptz not null default '-infinity',
+    attempts integer not null default 0,
+    holder uuid,
+    lease_until timestamptz,
+    last_error text,
+    created_at timestamptz not null default now(),
+    finished_at timestamptz
+);
+create index outbox_ready on engine.outbox (due_at) where state = 'ready';
+create index outbox_unresolved on engine.outbox (organization_id, created_at) where state in ('refused', 'unresolved');
+
+-- Verified notices of providers, stored before they are understood. The body is sealed.
+create table engine.webhooks (
+    provider text not null,
+    external_id text not null,
+    received_at timestamptz not null default now(),
+    body bytea not null,
+    state text not null default 'received' check (state in ('received', 'done', 'ignored', 'failed')),
+    attempts integer not null default 0,
+    retry_at timestamptz not null default '-infinity',
+    note text,
+    primary key (provider, external_id)
+);
+create index webhooks_received on engine.webhooks (received_at) where state = 'received';
+
+-- Which stream a provider's object belongs to.
+create table engine.provider_objects (
+    provider text not null,
+    external_id text not null,
+    organization_id uuid not null,
+    aggregate_type text not null,
+    aggregate_id uuid not null,
+    primary key (provider, external_id)
+);
+
+-- Read models: the generation that is live and those being filled.
+create table engine.read_models (
+    name text not null,
+    generation integer not null,
+    -- hash of the tables' shape and the projector's version
+    shape text not null,
+    state text not null check (state in ('filling', 'live')),
+    created_at timestamptz not null default now(),
+    primary key (name, generation)
+);
+create unique index read_models_live on engine.read_models (name) where state = 'live';
+
+-- A key of a read model whose event could not be handled; later events of the key wait behind it.
+create table engine.stalled (
+    read_model text not null,
+    generation integer not null,
+    key text not null,
+    organization_id uuid not null,
+    global_position bigint not null,
+    reason text not null,
+    since timestamptz not null default now(),
+    primary key (read_model, generation, key)
+);
+
+grant select on engine.installation, engine.clock, engine.checkpoints, engine.read_models to propty_query;
+grant select, insert, update, delete on all tables in schema engine to propty_engine;
+
+reset role;
