@@ -66,7 +66,7 @@ events! {
     /// The life of a bulk job.
     pub enum JobEvent of "job" {
         /// A job was accepted; its items are worked off in chunks.
-        JobStarted = 1 { work: JobWork },
+        JobStarted = 1 { property_id: PropertyId, work: JobWork },
         /// A chunk of items is done.
         JobProgressed = 1 { results: Vec<ItemResult>, done: u32, total: u32 },
         /// All items are done or refused.

@@ -99,6 +99,8 @@ events! {
             intent: String,
             client_secret: Sealed<String>,
         },
+        /// The attempt is to be given up; Stripe is asked to cancel it, which it refuses once the money is taken.
+        PaymentCancellationRequested = 1 { reason: CancelReason },
         /// The answer to the call was lost or unreadable. Never failed, never blindly repeated.
         PaymentOutcomeUnknown = 1 { cause: UnknownCause },
         /// The bank asks the resident to authenticate.
@@ -111,6 +113,9 @@ events! {
             /// Stripe's advice: `try_again_later`, `do_not_try_again`, `confirm_card_data`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             advice: Option<String>,
+            /// Stripe's charge that was declined, by which a repeated notice is known.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            charge: Option<String>,
         },
         /// The money is on its way and can still fail.
         PaymentProcessing = 1 {},

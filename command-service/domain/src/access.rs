@@ -1,0 +1,134 @@
+//! A bearer token: issued with a role and a scope, and revoked.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use events::{AccessTokenEvent, OrganizationId, PropertyId, Role, TokenId, text::Name};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Aggregate, Command, Context, Decision, Facts, Need};
+
+/// The longest that a token may live.
+const LONGEST: TimeDelta = TimeDelta::days(400);
+
+/// Records a token that the edge made and shows once; only its hash arrives here.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssueAccessToken {
+    pub token_id: TokenId,
+    pub hash: String,
+    pub label: Name,
+    pub role: Role,
+    pub property_id: Option<PropertyId>,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Ends a token's validity.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeAccessToken {
+    pub token_id: TokenId,
+}
+
+refusals! {
+    pub enum AccessRefusal {
+        NotFound = Missing, "there is no such token";
+        IdTaken = Conflict, "a token with this id exists; use a new one";
+        NotForPeople = Invalid, "tokens carry OrganizationManager, PropertyAdmin, PropertyManager, ComplianceAuditor or Integrator";
+        PropertyNeeded = Invalid, "a token of a property's role names the property";
+        PropertyNotAllowed = Invalid, "an organization manager's token is for the whole organization";
+        NoSuchProperty = Invalid, "there is no such property";
+        ExpiryOutOfRange = Invalid, "a token expires in the future, within 400 days";
+    }
+}
+
+/// Issued, revoked, or neither.
+#[derive(Debug, Default)]
+pub struct AccessToken {
+    hash: Option<String>,
+    revoked: bool,
+}
+
+impl Aggregate for AccessToken {
+    type Event = AccessTokenEvent;
+    type Refusal = AccessRefusal;
+
+    fn evolve(&mut self, event: &AccessTokenEvent) {
+        match event {
+            AccessTokenEvent::AccessTokenIssued { hash, .. } => self.hash = Some(hash.clone()),
+            AccessTokenEvent::AccessTokenRevoked {} => self.revoked = true,
+        }
+    }
+}
+
+impl Command for IssueAccessToken {
+    type Aggregate = AccessToken;
+    const NAME: &'static str = "IssueAccessToken";
+    // People go through the edge, which makes the secret.
+    const ROLES: &'static [Role] = &[Role::Operator];
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.token_id.0
+    }
+
+    fn needs(&self, _: &AccessToken, _: &Facts) -> Vec<Need> {
+        self.property_id.map(Need::Property).into_iter().collect()
+    }
+
+    fn decide(self, state: &AccessToken, context: &Context) -> Decision<AccessToken> {
+        match &state.hash {
+            Some(hash) if *hash == self.hash => return Ok(vec![]),
+            Some(_) => return Err(AccessRefusal::IdTaken),
+            None => {}
+        }
+        match (self.role, self.property_id) {
+            (Role::Resident | Role::Operator | Role::Process | Role::Provider, _) => {
+                return Err(AccessRefusal::NotForPeople);
+            }
+            (Role::PropertyAdmin | Role::PropertyManager, None) => return Err(AccessRefusal::PropertyNeeded),
+            (Role::OrganizationManager, Some(_)) => return Err(AccessRefusal::PropertyNotAllowed),
+            (Role::OrganizationManager | Role::ComplianceAuditor | Role::Integrator, _)
+            | (Role::PropertyAdmin | Role::PropertyManager, Some(_)) => {}
+        }
+        let known = context.facts.property.as_ref().is_some_and(|property| property.details.is_some());
+        if self.property_id.is_some() && !known {
+            return Err(AccessRefusal::NoSuchProperty);
+        }
+        if self.expires_at <= context.now || self.expires_at > context.now + LONGEST {
+            return Err(AccessRefusal::ExpiryOutOfRange);
+        }
+        Ok(vec![AccessTokenEvent::AccessTokenIssued {
+            hash: self.hash,
+            label: self.label,
+            role: self.role,
+            property_id: self.property_id,
+            expires_at: self.expires_at,
+        }])
+    }
+
+    fn example() -> Value {
+        Value::Null
+    }
+}
+
+impl Command for RevokeAccessToken {
+    type Aggregate = AccessToken;
+    const NAME: &'static str = "RevokeAccessToken";
+    const ROLES: &'static [Role] = &[Role::OrganizationManager, Role::Operator];
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.token_id.0
+    }
+
+    fn decide(self, state: &AccessToken, _: &Context) -> Decision<AccessToken> {
+        if state.hash.is_none() {
+            return Err(AccessRefusal::NotFound);
+        }
+        Ok(if state.revoked { vec![] } else { vec![AccessTokenEvent::AccessTokenRevoked {}] })
+    }
+
+    fn example() -> Value {
+        json!({ "token_id": "01935c2e-0000-7000-8000-000000000801" })
+    }
+}

@@ -1,0 +1,98 @@
+//! What a decision may look at: who asks, when, and the state of other aggregates.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use events::{InvoiceId, OrganizationId, PaymentId, PropertyId, ResidentId, Role, StripeAccountId, TimeZone, UnitId};
+
+use crate::{Invoice, Organization, Payment, Property, Resident, StripeAccount, Unit};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    pub role: Role,
+    /// The only property that a token of a property's role reaches.
+    pub property: Option<PropertyId>,
+    /// The resident whose session it is.
+    pub resident: Option<ResidentId>,
+}
+
+impl Actor {
+    pub const fn of(role: Role) -> Self {
+        Self { role, property: None, resident: None }
+    }
+
+    /// Whether a thing of this scope is the actor's to touch or see.
+    pub fn reaches(&self, scope: &Scope) -> bool {
+        match self.role {
+            Role::OrganizationManager
+            | Role::ComplianceAuditor
+            | Role::Integrator
+            | Role::Operator
+            | Role::Process
+            | Role::Provider => self.property.is_none_or(|own| scope.properties.contains(&own)),
+            Role::PropertyAdmin | Role::PropertyManager => {
+                self.property.is_some_and(|own| scope.properties.contains(&own))
+            }
+            Role::Resident => self.resident.is_some() && self.resident == scope.resident,
+        }
+    }
+}
+
+/// Whose a thing is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    pub properties: Vec<PropertyId>,
+    pub resident: Option<ResidentId>,
+}
+
+impl Scope {
+    pub fn property(property: PropertyId) -> Self {
+        Self { properties: vec![property], resident: None }
+    }
+
+    #[must_use]
+    pub const fn and_resident(mut self, resident: ResidentId) -> Self {
+        self.resident = Some(resident);
+        self
+    }
+}
+
+/// Another aggregate that a decision looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Need {
+    Organization,
+    Property(PropertyId),
+    Unit(UnitId),
+    Resident(ResidentId),
+    Invoice(InvoiceId),
+    Payment(PaymentId),
+    StripeAccount(StripeAccountId),
+}
+
+/// The other aggregates as loaded: absent until asked for, and default when there is no such stream.
+#[derive(Debug, Default)]
+pub struct Facts {
+    pub organization: Option<Organization>,
+    pub property: Option<Property>,
+    pub unit: Option<Unit>,
+    pub resident: Option<Resident>,
+    pub invoice: Option<Invoice>,
+    pub payment: Option<Payment>,
+    pub stripe_account: Option<StripeAccount>,
+}
+
+/// Everything around a command.
+#[derive(Debug)]
+pub struct Context {
+    pub organization: OrganizationId,
+    pub actor: Actor,
+    /// Business clock.
+    pub now: DateTime<Utc>,
+    pub facts: Facts,
+}
+
+impl Context {
+    /// The calendar day in a property's zone.
+    pub fn today(&self, zone: TimeZone) -> NaiveDate {
+        zone.day_of(self.now)
+    }
+}

@@ -1,0 +1,238 @@
+//! Bulk jobs: many drafts, or many publications, worked off in chunks and watched.
+
+use chrono::NaiveDate;
+use events::{
+    InvoiceId, JobEvent, JobId, OrganizationId, PropertyId, Role,
+    invoice::InvoiceLine,
+    job::{DraftTarget, ItemResult, JobWork},
+    text::{Paragraphs, Title},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope, payment::PROCESS};
+
+/// The items of one job.
+const MOST: usize = 10_000;
+const MANAGERS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Operator];
+
+/// Drafts the same invoice for many units, to be reviewed before publication.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DraftInvoices {
+    pub job_id: JobId,
+    pub property_id: PropertyId,
+    pub title: Title,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Paragraphs>,
+    pub lines: Vec<InvoiceLine>,
+    pub due_on: NaiveDate,
+    #[schemars(length(min = 1, max = 10_000))]
+    pub targets: Vec<DraftTarget>,
+}
+
+/// Publishes many drafts of a property; each is published or refused on its own.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishInvoices {
+    pub job_id: JobId,
+    pub property_id: PropertyId,
+    #[schemars(length(min = 1, max = 10_000))]
+    pub invoices: Vec<InvoiceId>,
+    #[serde(default = "yes")]
+    pub notify: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Records what became of a chunk.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordJobProgress {
+    pub job_id: JobId,
+    /// How many items were done before this chunk.
+    pub after: u32,
+    pub results: Vec<ItemResult>,
+}
+
+refusals! {
+    pub enum JobRefusal {
+        NotFound = Missing, "there is no such job";
+        NoSuchProperty = Invalid, "there is no such property";
+        WrongSize = Invalid, "a job has 1 to 10,000 items";
+        ItemTwice = Invalid, "an item appears twice";
+        StartedOtherwise = Conflict, "a job with this id exists with other work; use a new id";
+        OutOfStep = Conflict, "another worker has recorded this chunk";
+    }
+}
+
+/// A job as decisions need it.
+#[derive(Debug, Default)]
+pub struct Job {
+    pub work: Option<JobWork>,
+    pub property: Option<PropertyId>,
+    pub done: u32,
+    refused: u32,
+    pub completed: bool,
+}
+
+impl Aggregate for Job {
+    type Event = JobEvent;
+    type Refusal = JobRefusal;
+
+    fn evolve(&mut self, event: &JobEvent) {
+        match event {
+            JobEvent::JobStarted { property_id, work } => {
+                self.work = Some(work.clone());
+                self.property = Some(*property_id);
+            }
+            JobEvent::JobProgressed { results, done, .. } => {
+                self.done = *done;
+                let refused = results.iter().filter(|result| result.refusal.is_some()).count();
+                self.refused += u32::try_from(refused).unwrap_or(u32::MAX);
+            }
+            JobEvent::JobCompleted { .. } => self.completed = true,
+        }
+    }
+
+    fn scope(&self) -> Scope {
+        self.property.map(Scope::property).unwrap_or_default()
+    }
+}
+
+fn start(state: &Job, property_id: PropertyId, work: JobWork, items: Vec<Uuid>, context: &Context) -> Decision<Job> {
+    if context.facts.property.as_ref().is_none_or(|property| property.details.is_none()) {
+        return Err(JobRefusal::NoSuchProperty);
+    }
+    match &state.work {
+        Some(known) if *known == work => return Ok(vec![]),
+        Some(_) => return Err(JobRefusal::StartedOtherwise),
+        None => {}
+    }
+    if items.is_empty() || items.len() > MOST {
+        return Err(JobRefusal::WrongSize);
+    }
+    let mut unique = items.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    if unique.len() != items.len() {
+        return Err(JobRefusal::ItemTwice);
+    }
+    Ok(vec![JobEvent::JobStarted { property_id, work }])
+}
+
+impl Command for DraftInvoices {
+    type Aggregate = Job;
+    const NAME: &'static str = "DraftInvoices";
+    const ROLES: &'static [Role] = MANAGERS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.job_id.0
+    }
+
+    fn scope(&self, _: &Job) -> Scope {
+        Scope::property(self.property_id)
+    }
+
+    fn needs(&self, _: &Job, _: &Facts) -> Vec<Need> {
+        vec![Need::Property(self.property_id)]
+    }
+
+    fn decide(self, state: &Job, context: &Context) -> Decision<Job> {
+        let items = self.targets.iter().map(|target| target.invoice_id.0).collect();
+        let work = JobWork::DraftInvoices {
+            property_id: self.property_id,
+            title: self.title,
+            description: self.description,
+            lines: self.lines,
+            due_on: self.due_on,
+            targets: self.targets,
+        };
+        start(state, self.property_id, work, items, context)
+    }
+
+    fn example() -> Value {
+        json!({
+            "job_id": "01935c2e-0000-7000-8000-000000000a01",
+            "property_id": "01935c2e-0000-7000-8000-000000000001",
+            "title": "Monthly fee, January 2027",
+            "lines": [{ "description": "Condo fee", "amount": { "amount": 42_500, "currency": "CAD" } }],
+            "due_on": "2027-01-15",
+            "targets": [{
+                "invoice_id": "01935c2e-0000-7000-8000-000000000303",
+                "unit_id": "01935c2e-0000-7000-8000-000000000101",
+                "resident_id": "01935c2e-0000-7000-8000-000000000201"
+            }]
+        })
+    }
+}
+
+impl Command for PublishInvoices {
+    type Aggregate = Job;
+    const NAME: &'static str = "PublishInvoices";
+    const ROLES: &'static [Role] = MANAGERS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.job_id.0
+    }
+
+    fn scope(&self, _: &Job) -> Scope {
+        Scope::property(self.property_id)
+    }
+
+    fn needs(&self, _: &Job, _: &Facts) -> Vec<Need> {
+        vec![Need::Property(self.property_id)]
+    }
+
+    fn decide(self, state: &Job, context: &Context) -> Decision<Job> {
+        let items = self.invoices.iter().map(|invoice| invoice.0).collect();
+        let work = JobWork::PublishInvoices { invoices: self.invoices, notify: self.notify };
+        start(state, self.property_id, work, items, context)
+    }
+
+    fn example() -> Value {
+        json!({
+            "job_id": "01935c2e-0000-7000-8000-000000000a02",
+            "property_id": "01935c2e-0000-7000-8000-000000000001",
+            "invoices": ["01935c2e-0000-7000-8000-000000000303"],
+            "notify": true
+        })
+    }
+}
+
+impl Command for RecordJobProgress {
+    type Aggregate = Job;
+    const NAME: &'static str = "RecordJobProgress";
+    const ROLES: &'static [Role] = PROCESS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.job_id.0
+    }
+
+    fn decide(self, state: &Job, _: &Context) -> Decision<Job> {
+        let work = state.work.as_ref().ok_or(JobRefusal::NotFound)?;
+        let total = u32::try_from(work.len()).unwrap_or(u32::MAX);
+        if state.completed || self.after < state.done {
+            return Ok(vec![]);
+        }
+        if self.after > state.done || self.results.is_empty() {
+            return Err(JobRefusal::OutOfStep);
+        }
+        let done = (self.after + u32::try_from(self.results.len()).unwrap_or(u32::MAX)).min(total);
+        let refused = self.results.iter().filter(|result| result.refusal.is_some()).count();
+        let refused = state.refused + u32::try_from(refused).unwrap_or(u32::MAX);
+        let mut events = vec![JobEvent::JobProgressed { results: self.results, done, total }];
+        if done == total {
+            events.push(JobEvent::JobCompleted { succeeded: total - refused, refused });
+        }
+        Ok(events)
+    }
+
+    fn example() -> Value {
+        Value::Null
+    }
+}

@@ -1,0 +1,41 @@
+//! Aggregates: commands, refusals, states, decisions. Pure: no database, clock, randomness or HTTP.
+
+#[macro_use]
+mod macros;
+
+pub mod access;
+pub mod context;
+pub mod decide;
+pub mod email;
+pub mod fees;
+pub mod invoice;
+pub mod job;
+pub mod organization;
+pub mod payment;
+pub mod property;
+pub mod refund;
+pub mod registry;
+pub mod resident;
+pub mod sign_in;
+pub mod stripe_account;
+pub mod suppression;
+pub mod unit;
+
+#[cfg(test)]
+mod testing;
+
+pub use access::AccessToken;
+pub use context::{Actor, Context, Facts, Need, Scope};
+pub use decide::{Aggregate, Command, Decision, Hosted, Kind, Refuse};
+pub use email::EmailMessage;
+pub use invoice::Invoice;
+pub use job::Job;
+pub use organization::Organization;
+pub use payment::Payment;
+pub use property::Property;
+pub use registry::{Visitor, visit_commands};
+pub use resident::Resident;
+pub use sign_in::SignIn;
+pub use stripe_account::StripeAccount;
+pub use suppression::Suppression;
+pub use unit::Unit;

@@ -1,0 +1,225 @@
+//! Refunds of an online payment: requested, submitted, known.
+
+use events::{Money, OrganizationId, PaymentEvent, PaymentId, RefundId, Role, payment::UnknownCause, text::Line};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    Command, Context, Decision,
+    payment::{PROCESS, Payment, PaymentRefusal, Phase, refund_key},
+};
+
+/// Gives a resident money back, wholly or in part.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefundPayment {
+    pub payment_id: PaymentId,
+    pub refund_id: RefundId,
+    /// What the resident gets back; everything that is left by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Line<200>>,
+}
+
+/// Commits the intent to call Stripe for a refund.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitRefund {
+    pub payment_id: PaymentId,
+    pub refund_id: RefundId,
+}
+
+/// Records what Stripe says of a refund.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordRefund {
+    pub payment_id: PaymentId,
+    pub refund_id: RefundId,
+    pub report: RefundReport,
+}
+
+/// What is known of a refund.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RefundReport {
+    Succeeded { refund: String },
+    Failed { code: String },
+    Unknown { cause: UnknownCause },
+}
+
+/// Where a refund stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundPhase {
+    Requested,
+    Submitting,
+    Unknown,
+    Succeeded,
+    Failed,
+}
+
+/// A refund as decisions need it.
+#[derive(Debug, Clone)]
+pub struct Refund {
+    pub id: RefundId,
+    pub amount: Money,
+    pub phase: RefundPhase,
+    reversed: Money,
+}
+
+impl Refund {
+    /// Folds one of the payment's refund events.
+    pub(crate) fn evolve(refunds: &mut Vec<Self>, event: PaymentEvent) {
+        let mut set = |id: RefundId, phase: RefundPhase| {
+            if let Some(refund) = refunds.iter_mut().find(|refund| refund.id == id) {
+                refund.phase = phase;
+            }
+        };
+        match event {
+            PaymentEvent::RefundRequested { refund_id, amount, .. } => {
+                let reversed = Money::zero(amount.currency());
+                refunds.push(Self { id: refund_id, amount, phase: RefundPhase::Requested, reversed });
+            }
+            PaymentEvent::RefundSubmitting { refund_id, .. } => set(refund_id, RefundPhase::Submitting),
+            PaymentEvent::RefundOutcomeUnknown { refund_id, .. } => set(refund_id, RefundPhase::Unknown),
+            PaymentEvent::RefundFailed { refund_id, .. } => set(refund_id, RefundPhase::Failed),
+            PaymentEvent::RefundSucceeded { refund_id, reversed, .. } => {
+                set(refund_id, RefundPhase::Succeeded);
+                if let Some(refund) = refunds.iter_mut().find(|refund| refund.id == refund_id) {
+                    refund.reversed = reversed;
+                }
+            }
+            PaymentEvent::PaymentQuoted { .. }
+            | PaymentEvent::PaymentRequested {}
+            | PaymentEvent::PaymentSubmitting { .. }
+            | PaymentEvent::PaymentSubmitted { .. }
+            | PaymentEvent::PaymentCancellationRequested { .. }
+            | PaymentEvent::PaymentOutcomeUnknown { .. }
+            | PaymentEvent::PaymentActionRequired {}
+            | PaymentEvent::PaymentDeclined { .. }
+            | PaymentEvent::PaymentProcessing {}
+            | PaymentEvent::PaymentSucceeded { .. }
+            | PaymentEvent::PaymentCanceled { .. }
+            | PaymentEvent::PaymentQuarantined { .. } => {}
+        }
+    }
+}
+
+/// What has not been given back, or asked to be, of what was charged.
+fn left(payment: &Payment, total: Money) -> Result<Money, PaymentRefusal> {
+    let taken = payment.refunds.iter().filter(|refund| refund.phase != RefundPhase::Failed).map(|refund| refund.amount);
+    Ok(total.checked_sub(Money::sum(total.currency(), taken)?)?)
+}
+
+impl Command for RefundPayment {
+    type Aggregate = Payment;
+    const NAME: &'static str = "RefundPayment";
+    const ROLES: &'static [Role] = &[Role::OrganizationManager, Role::PropertyAdmin];
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.payment_id.0
+    }
+
+    fn decide(self, state: &Payment, _: &Context) -> Decision<Payment> {
+        let quote = state.quoted()?;
+        if state.phase != Phase::Succeeded {
+            return Err(PaymentRefusal::NothingToRefund);
+        }
+        if let Some(known) = state.refunds.iter().find(|refund| refund.id == self.refund_id) {
+            return if self.amount.is_none_or(|amount| amount == known.amount) {
+                Ok(vec![])
+            } else {
+                Err(PaymentRefusal::RefundIdTaken)
+            };
+        }
+        let open = [RefundPhase::Requested, RefundPhase::Submitting, RefundPhase::Unknown];
+        if state.refunds.iter().any(|refund| open.contains(&refund.phase)) {
+            return Err(PaymentRefusal::RefundInFlight);
+        }
+        let left = left(state, quote.total)?;
+        let amount = self.amount.unwrap_or(left);
+        if !amount.is_positive() || amount.partial_cmp(&left).is_none_or(std::cmp::Ordering::is_gt) {
+            return Err(PaymentRefusal::MoreThanLeft { left });
+        }
+        Ok(vec![PaymentEvent::RefundRequested { refund_id: self.refund_id, amount, note: self.note }])
+    }
+
+    fn example() -> Value {
+        json!({
+            "payment_id": "01935c2e-0000-7000-8000-000000000402",
+            "refund_id": "01935c2e-0000-7000-8000-000000000501",
+            "amount": { "amount": 5_000, "currency": "CAD" },
+            "note": "Charged for the wrong month"
+        })
+    }
+}
+
+impl Command for SubmitRefund {
+    type Aggregate = Payment;
+    const NAME: &'static str = "SubmitRefund";
+    const ROLES: &'static [Role] = PROCESS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.payment_id.0
+    }
+
+    fn decide(self, state: &Payment, _: &Context) -> Decision<Payment> {
+        let known = state.refunds.iter().find(|refund| refund.id == self.refund_id).ok_or(PaymentRefusal::NotFound)?;
+        let (Some(request), Some(intent)) = (&state.request, &state.intent) else {
+            return Err(PaymentRefusal::NothingToRefund);
+        };
+        Ok(if known.phase == RefundPhase::Requested {
+            vec![PaymentEvent::RefundSubmitting {
+                refund_id: self.refund_id,
+                amount: known.amount,
+                intent: intent.clone(),
+                account: request.account.clone(),
+                idempotency_key: refund_key(self.refund_id),
+            }]
+        } else {
+            vec![]
+        })
+    }
+
+    fn example() -> Value {
+        Value::Null
+    }
+}
+
+impl Command for RecordRefund {
+    type Aggregate = Payment;
+    const NAME: &'static str = "RecordRefund";
+    const ROLES: &'static [Role] = PROCESS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.payment_id.0
+    }
+
+    fn decide(self, state: &Payment, _: &Context) -> Decision<Payment> {
+        let quote = state.quoted()?;
+        let known = state.refunds.iter().find(|refund| refund.id == self.refund_id).ok_or(PaymentRefusal::NotFound)?;
+        let refund_id = self.refund_id;
+        let event = match (self.report, known.phase) {
+            (_, RefundPhase::Succeeded | RefundPhase::Failed)
+            | (RefundReport::Unknown { .. }, RefundPhase::Unknown | RefundPhase::Requested) => None,
+            (RefundReport::Succeeded { refund }, _) => {
+                // The invoice's part goes first; only what is beyond it comes out of the fee.
+                let reversed = Money::sum(quote.amount.currency(), state.refunds.iter().map(|refund| refund.reversed))?;
+                let on_invoice = quote.amount.checked_sub(reversed)?;
+                let reversed = if known.amount < on_invoice { known.amount } else { on_invoice };
+                let (invoice_id, amount) = (quote.invoice, known.amount);
+                Some(PaymentEvent::RefundSucceeded { refund_id, invoice_id, amount, reversed, refund })
+            }
+            (RefundReport::Failed { code }, _) => {
+                Some(PaymentEvent::RefundFailed { refund_id, amount: known.amount, code })
+            }
+            (RefundReport::Unknown { cause }, _) => Some(PaymentEvent::RefundOutcomeUnknown { refund_id, cause }),
+        };
+        Ok(event.into_iter().collect())
+    }
+
+    fn example() -> Value {
+        Value::Null
+    }
+}

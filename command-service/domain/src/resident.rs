@@ -1,0 +1,452 @@
+//! A resident's record: who, how to reach them, where they live, and its erasure.
+
+use chrono::{Months, NaiveDate};
+use events::{
+    EmailAddress, Language, OrganizationId, PropertyId, Purpose, ResidentEvent, ResidentId, Role, Sealed, UnitId,
+    resident::{ResidentStatus, Retained, Tenure},
+    text::{Line, PersonName},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope};
+
+const MANAGERS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Operator];
+const MANAGERS_AND_SELF: &[Role] =
+    &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Operator, Role::Resident];
+
+/// Years that financial records are kept for tax law.
+const FINANCE_YEARS: u32 = 7;
+/// Years that evidence of consent is kept (16 CFR 310.5).
+const CONSENT_YEARS: u32 = 5;
+
+/// Where a resident lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Home {
+    pub property_id: PropertyId,
+    pub unit_id: UnitId,
+    pub tenure: Tenure,
+    pub on: NaiveDate,
+}
+
+/// Enters a person, with their first home. A telephone number here is never consent to be texted.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterResident {
+    pub resident_id: ResidentId,
+    pub name: PersonName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<EmailAddress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Line<40>>,
+    #[serde(default)]
+    pub language: Language,
+    pub home: Home,
+}
+
+/// Corrects a resident's name.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenameResident {
+    pub resident_id: ResidentId,
+    pub name: PersonName,
+}
+
+/// Corrects or removes the e-mail address.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeResidentEmail {
+    pub resident_id: ResidentId,
+    pub email: Option<EmailAddress>,
+}
+
+/// Corrects or removes the telephone number of the record. Never consent to be texted.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeResidentPhone {
+    pub resident_id: ResidentId,
+    pub phone: Option<Line<40>>,
+}
+
+/// Changes the language of e-mails.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeResidentLanguage {
+    pub resident_id: ResidentId,
+    pub language: Language,
+}
+
+/// Starts or stops writing to a resident.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeResidentStatus {
+    pub resident_id: ResidentId,
+    pub status: ResidentStatus,
+}
+
+/// Records that a resident took up a unit.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveResidentIn {
+    pub resident_id: ResidentId,
+    pub home: Home,
+}
+
+/// Records that a resident left a unit.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveResidentOut {
+    pub resident_id: ResidentId,
+    pub unit_id: UnitId,
+    pub on: NaiveDate,
+}
+
+/// Destroys the keys of a resident's personal data, as far as no retention stands against it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EraseResident {
+    pub resident_id: ResidentId,
+}
+
+refusals! {
+    pub enum ResidentRefusal {
+        NotFound = Missing, "there is no such resident";
+        RegisteredOtherwise = Conflict, "a resident with this id is registered with other details; change those instead";
+        NoSuchUnit = Invalid, "there is no such unit in that property; add it first";
+        NotLivingThere = Conflict, "the resident does not live in that unit";
+        Erased = Conflict, "the resident's personal data was erased; register the person anew if they return";
+        LeftBeforeComing = Invalid, "the day of moving out is before the day of moving in";
+    }
+}
+
+/// Who they are, as far as decisions need it.
+#[derive(Debug, Default)]
+pub struct Resident {
+    pub record: Option<Record>,
+    pub homes: Vec<Home>,
+    /// Every property they ever lived in: its managers keep seeing what concerns them.
+    properties: Vec<PropertyId>,
+    pub erased: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub name: Sealed<PersonName>,
+    pub email: Option<Sealed<EmailAddress>>,
+    pub phone: Option<Sealed<Line<40>>>,
+    pub language: Language,
+    pub status: ResidentStatus,
+}
+
+impl Resident {
+    pub fn is_active(&self) -> bool {
+        !self.erased && self.record.as_ref().is_some_and(|record| record.status == ResidentStatus::Active)
+    }
+
+    pub fn lives_in(&self, unit: UnitId) -> bool {
+        self.homes.iter().any(|home| home.unit_id == unit)
+    }
+
+    fn record(&self) -> Result<&Record, ResidentRefusal> {
+        if self.erased {
+            return Err(ResidentRefusal::Erased);
+        }
+        self.record.as_ref().ok_or(ResidentRefusal::NotFound)
+    }
+}
+
+impl Aggregate for Resident {
+    type Event = ResidentEvent;
+    type Refusal = ResidentRefusal;
+
+    fn evolve(&mut self, event: &ResidentEvent) {
+        match event.clone() {
+            ResidentEvent::ResidentRegistered { name, email, phone, language } => {
+                self.record = Some(Record { name, email, phone, language, status: ResidentStatus::Active });
+            }
+            ResidentEvent::ResidentRenamed { name } => self.change(|record| record.name = name),
+            ResidentEvent::ResidentEmailChanged { email } => self.change(|record| record.email = email),
+            ResidentEvent::ResidentPhoneChanged { phone } => self.change(|record| record.phone = phone),
+            ResidentEvent::ResidentLanguageChanged { language } => self.change(|record| record.language = language),
+            ResidentEvent::ResidentStatusChanged { status } => self.change(|record| record.status = status),
+            ResidentEvent::ResidentMovedIn { property_id, unit_id, tenure, on } => {
+                self.homes.push(Home { property_id, unit_id, tenure, on });
+                if !self.properties.contains(&property_id) {
+                    self.properties.push(property_id);
+                }
+            }
+            ResidentEvent::ResidentMovedOut { unit_id, .. } => self.homes.retain(|home| home.unit_id != unit_id),
+            ResidentEvent::ResidentErased { .. } => self.erased = true,
+        }
+    }
+}
+
+impl Resident {
+    fn change(&mut self, change: impl FnOnce(&mut Record)) {
+        if let Some(record) = &mut self.record {
+            change(record);
+        }
+    }
+
+    /// The scope of a command about this resident, whose id the stream itself does not repeat.
+    fn scope_of(&self, id: ResidentId) -> Scope {
+        Scope { properties: self.properties.clone(), resident: Some(id) }
+    }
+}
+
+fn contact<T>(resident: ResidentId, value: T) -> Sealed<T> {
+    Sealed::new(resident.0, Purpose::Contact, value)
+}
+
+/// Whether the unit is known, in that property.
+fn unit_exists(home: &Home, context: &Context) -> Result<(), ResidentRefusal> {
+    match &context.facts.unit {
+        Some(unit) if unit.property == Some(home.property_id) => Ok(()),
+        _ => Err(ResidentRefusal::NoSuchUnit),
+    }
+}
+
+fn moved_in(home: Home) -> ResidentEvent {
+    let Home { property_id, unit_id, tenure, on } = home;
+    ResidentEvent::ResidentMovedIn { property_id, unit_id, tenure, on }
+}
+
+impl Command for RegisterResident {
+    type Aggregate = Resident;
+    const NAME: &'static str = "RegisterResident";
+    const ROLES: &'static [Role] = MANAGERS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.resident_id.0
+    }
+
+    fn scope(&self, _: &Resident) -> Scope {
+        Scope::property(self.home.property_id)
+    }
+
+    fn needs(&self, _: &Resident, _: &Facts) -> Vec<Need> {
+        vec![Need::Unit(self.home.unit_id)]
+    }
+
+    fn decide(self, state: &Resident, context: &Context) -> Decision<Resident> {
+        let name = contact(self.resident_id, self.name);
+        let email = self.email.map(|email| contact(self.resident_id, email));
+        let phone = self.phone.map(|phone| contact(self.resident_id, phone));
+        match &state.record {
+            // Compared with the details as registered or as changed since: either way there is nothing to do.
+            Some(known) if state.erased || (known.name == name && known.email == email) => Ok(vec![]),
+            Some(_) => Err(ResidentRefusal::RegisteredOtherwise),
+            None => {
+                unit_exists(&self.home, context)?;
+                Ok(vec![
+                    ResidentEvent::ResidentRegistered { name, email, phone, language: self.language },
+                    moved_in(self.home),
+                ])
+            }
+        }
+    }
+
+    fn example() -> Value {
+        json!({
+            "resident_id": "01935c2e-0000-7000-8000-000000000201",
+            "name": { "first": "Ana", "last": "Ruiz" },
+            "email": "ana.ruiz@example.com",
+            "phone": "+13055550143",
+            "language": "es",
+            "home": {
+                "property_id": "01935c2e-0000-7000-8000-000000000001",
+                "unit_id": "01935c2e-0000-7000-8000-000000000101",
+                "tenure": "Owner",
+                "on": "2026-01-01"
+            }
+        })
+    }
+}
+
+/// A command that replaces one field of the record.
+macro_rules! changes {
+    ($command:ident, $roles:expr, |$self:ident, $record:ident| $event:expr, $example:expr) => {
+        impl Command for $command {
+            type Aggregate = Resident;
+            const NAME: &'static str = stringify!($command);
+            const ROLES: &'static [Role] = $roles;
+
+            fn stream(&self, _: OrganizationId) -> Uuid {
+                self.resident_id.0
+            }
+
+            fn scope(&self, state: &Resident) -> Scope {
+                state.scope_of(self.resident_id)
+            }
+
+            fn decide($self, state: &Resident, _: &Context) -> Decision<Resident> {
+                let $record = state.record()?;
+                let event: Option<ResidentEvent> = $event;
+                Ok(event.into_iter().collect())
+            }
+
+            fn example() -> Value {
+                $example
+            }
+        }
+    };
+}
+
+changes!(
+    RenameResident,
+    MANAGERS,
+    |self, record| {
+        let name = contact(self.resident_id, self.name);
+        (record.name != name).then_some(ResidentEvent::ResidentRenamed { name })
+    },
+    json!({ "resident_id": "01935c2e-0000-7000-8000-000000000201", "name": { "first": "Ana María", "last": "Ruiz" } })
+);
+changes!(
+    ChangeResidentEmail,
+    MANAGERS_AND_SELF,
+    |self, record| {
+        let email = self.email.map(|email| contact(self.resident_id, email));
+        (record.email != email).then_some(ResidentEvent::ResidentEmailChanged { email })
+    },
+    json!({ "resident_id": "01935c2e-0000-7000-8000-000000000201", "email": "ana@example.net" })
+);
+changes!(
+    ChangeResidentPhone,
+    MANAGERS_AND_SELF,
+    |self, record| {
+        let phone = self.phone.map(|phone| contact(self.resident_id, phone));
+        (record.phone != phone).then_some(ResidentEvent::ResidentPhoneChanged { phone })
+    },
+    json!({ "resident_id": "01935c2e-0000-7000-8000-000000000201", "phone": "+13055550144" })
+);
+changes!(
+    ChangeResidentLanguage,
+    MANAGERS_AND_SELF,
+    |self, record| {
+        let language = self.language;
+        (record.language != language).then_some(ResidentEvent::ResidentLanguageChanged { language })
+    },
+    json!({ "resident_id": "01935c2e-0000-7000-8000-000000000201", "language": "en" })
+);
+changes!(
+    ChangeResidentStatus,
+    MANAGERS,
+    |self, record| {
+        let status = self.status;
+        (record.status != status).then_some(ResidentEvent::ResidentStatusChanged { status })
+    },
+    json!({ "resident_id": "01935c2e-0000-7000-8000-000000000201", "status": "Inactive" })
+);
+
+impl Command for MoveResidentIn {
+    type Aggregate = Resident;
+    const NAME: &'static str = "MoveResidentIn";
+    const ROLES: &'static [Role] = MANAGERS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.resident_id.0
+    }
+
+    /// The property that the resident comes to: its managers receive them, whoever housed them before.
+    fn scope(&self, _: &Resident) -> Scope {
+        Scope::property(self.home.property_id)
+    }
+
+    fn needs(&self, _: &Resident, _: &Facts) -> Vec<Need> {
+        vec![Need::Unit(self.home.unit_id)]
+    }
+
+    fn decide(self, state: &Resident, context: &Context) -> Decision<Resident> {
+        state.record()?;
+        unit_exists(&self.home, context)?;
+        Ok(if state.lives_in(self.home.unit_id) { vec![] } else { vec![moved_in(self.home)] })
+    }
+
+    fn example() -> Value {
+        json!({
+            "resident_id": "01935c2e-0000-7000-8000-000000000201",
+            "home": {
+                "property_id": "01935c2e-0000-7000-8000-000000000001",
+                "unit_id": "01935c2e-0000-7000-8000-000000000102",
+                "tenure": "Tenant",
+                "on": "2026-06-01"
+            }
+        })
+    }
+}
+
+impl Command for MoveResidentOut {
+    type Aggregate = Resident;
+    const NAME: &'static str = "MoveResidentOut";
+    const ROLES: &'static [Role] = MANAGERS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.resident_id.0
+    }
+
+    /// The property that the resident leaves.
+    fn scope(&self, state: &Resident) -> Scope {
+        let home = state.homes.iter().find(|home| home.unit_id == self.unit_id);
+        home.map_or_else(|| state.scope_of(self.resident_id), |home| Scope::property(home.property_id))
+    }
+
+    fn decide(self, state: &Resident, _: &Context) -> Decision<Resident> {
+        if state.record.is_none() {
+            return Err(ResidentRefusal::NotFound);
+        }
+        let home =
+            state.homes.iter().find(|home| home.unit_id == self.unit_id).ok_or(ResidentRefusal::NotLivingThere)?;
+        if self.on < home.on {
+            return Err(ResidentRefusal::LeftBeforeComing);
+        }
+        let (property_id, unit_id) = (home.property_id, self.unit_id);
+        Ok(vec![ResidentEvent::ResidentMovedOut { property_id, unit_id, on: self.on }])
+    }
+
+    fn example() -> Value {
+        json!({
+            "resident_id": "01935c2e-0000-7000-8000-000000000201",
+            "unit_id": "01935c2e-0000-7000-8000-000000000102",
+            "on": "2026-12-31"
+        })
+    }
+}
+
+impl Command for EraseResident {
+    type Aggregate = Resident;
+    const NAME: &'static str = "EraseResident";
+    const ROLES: &'static [Role] = &[Role::OrganizationManager];
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.resident_id.0
+    }
+
+    fn scope(&self, state: &Resident) -> Scope {
+        state.scope_of(self.resident_id)
+    }
+
+    fn decide(self, state: &Resident, context: &Context) -> Decision<Resident> {
+        if state.record.is_none() {
+            return Err(ResidentRefusal::NotFound);
+        }
+        if state.erased {
+            return Ok(vec![]);
+        }
+        let today = context.now.date_naive();
+        let after = |years: u32| today.checked_add_months(Months::new(12 * years)).unwrap_or(NaiveDate::MAX);
+        Ok(vec![ResidentEvent::ResidentErased {
+            purposes: vec![Purpose::Contact, Purpose::Message],
+            retained: vec![
+                Retained { purpose: Purpose::Finance, until: after(FINANCE_YEARS) },
+                Retained { purpose: Purpose::Consent, until: after(CONSENT_YEARS) },
+            ],
+        }])
+    }
+
+    fn example() -> Value {
+        json!({ "resident_id": "01935c2e-0000-7000-8000-000000000201" })
+    }
+}

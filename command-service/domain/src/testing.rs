@@ -1,0 +1,82 @@
+//! Given, when, then: the framework of `cqrs-es` with a context.
+
+use chrono::{DateTime, Utc};
+use events::{OrganizationId, Role};
+use uuid::Uuid;
+
+use crate::{Actor, Aggregate, Command, Context, Facts, Hosted, decide::Asked};
+
+pub struct Given<A: Aggregate> {
+    events: Vec<A::Event>,
+    context: Context,
+}
+
+pub struct When<A: Aggregate>(Result<Vec<A::Event>, A::Refusal>);
+
+/// 2026-03-01 12:00 UTC.
+pub fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_772_366_400, 0).unwrap_or_default()
+}
+
+/// Any value object, from its JSON text.
+pub fn from<T: serde::de::DeserializeOwned>(value: impl serde::Serialize) -> T {
+    let value = serde_json::to_value(value).expect("test values serialize");
+    serde_json::from_value(value).expect("test values are valid")
+}
+
+pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
+    Given {
+        events: events.into_iter().collect(),
+        context: Context {
+            organization: OrganizationId(Uuid::from_u128(1)),
+            actor: Actor::of(Role::OrganizationManager),
+            now: noon(),
+            facts: Facts::default(),
+        },
+    }
+}
+
+/// The state that these events amount to.
+pub fn state<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> A {
+    events.into_iter().fold(A::default(), |mut state, event| {
+        state.evolve(&event);
+        state
+    })
+}
+
+impl<A: Aggregate> Given<A>
+where
+    A::Event: PartialEq,
+{
+    pub fn facts(mut self, facts: Facts) -> Self {
+        self.context.facts = facts;
+        self
+    }
+
+    pub fn at(mut self, now: DateTime<Utc>) -> Self {
+        self.context.now = now;
+        self
+    }
+
+    pub fn when<C: Command<Aggregate = A>>(self, command: C) -> When<A> {
+        let result = cqrs_es::test::TestFramework::<Hosted<A>>::with(())
+            .given(self.events)
+            .when(Asked::new(command, self.context))
+            .inspect_result();
+        When(result)
+    }
+}
+
+impl<A: Aggregate> When<A>
+where
+    A::Event: PartialEq,
+    A::Refusal: PartialEq,
+{
+    pub fn then(self, events: impl IntoIterator<Item = A::Event>) {
+        assert_eq!(self.0, Ok(events.into_iter().collect()));
+    }
+
+    pub fn then_refused(self, refusal: A::Refusal) {
+        assert_eq!(self.0, Err(refusal));
+    }
+}

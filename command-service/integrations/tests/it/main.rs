@@ -1,0 +1,12 @@
+//! The adapters against servers that answer, refuse, fall silent, cut off and hang up.
+
+mod contract;
+mod resend;
+mod responder;
+mod smtp;
+mod stripe;
+
+/// What a binary does first thing in `main`.
+fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

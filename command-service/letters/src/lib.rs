@@ -1,0 +1,15 @@
+//! The e-mails that residents receive, rendered from compiled templates in three languages. No I/O.
+
+mod format;
+mod kind;
+mod layout;
+mod letter;
+mod page;
+mod wording;
+
+#[cfg(test)]
+mod tests;
+
+pub use format::{date, money};
+pub use kind::{choose, languages, template_version};
+pub use letter::{Letter, Letterhead, Method, RenderError, Rendered, render};

@@ -1,0 +1,61 @@
+//! English, as written in the United States and Canada.
+
+use super::{InvoiceWording, PaymentWording, SignInWording, Wording};
+
+pub const WORDING: Wording = Wording {
+    tag: "en",
+    colon: ":",
+    greeting: |name| format!("Hello {name},"),
+    closing: "Kind regards,",
+    link_fallback: "If the button does not work, open this link:",
+    questions: |contact| format!("Questions? Reply to this email or write to {contact}."),
+    no_replies: "Please do not reply to this email: this mailbox is not monitored.",
+    portal: "Resident portal",
+    because: |community| format!("You are receiving this email because your address is on file with {community}."),
+    invoice: InvoiceWording {
+        subject: |title, balance, due| format!("{title}: {balance} due {due}"),
+        subject_settled: |title| format!("{title}: new invoice, nothing to pay"),
+        intro: "You have a new invoice. Here are the details.",
+        settled: "This invoice is already paid in full. There is nothing for you to do.",
+        unit: "Unit",
+        due_on: "Due date",
+        item: "Item",
+        amount: "Amount",
+        total: "Total",
+        balance: "Balance due",
+        pay: "View and pay",
+        view: "View invoice",
+    },
+    payment: PaymentWording {
+        subject: |amount, title| format!("Payment received: {amount} for {title}"),
+        intro: "Thank you! We have received your payment.",
+        settled: "This invoice is now paid in full.",
+        remaining: |balance| format!("A balance of {balance} remains on this invoice."),
+        invoice: "Invoice",
+        unit: "Unit",
+        amount: "Amount",
+        fee: "Processing fee",
+        charged: "Total charged",
+        method: "Payment method",
+        card: "Card",
+        online: "Online payment",
+        cash: "Cash",
+        check: "Check",
+        other: "Other",
+        received_on: "Received on",
+        balance: "Remaining balance",
+        receipt: "Please keep this email as your receipt.",
+        view: "View invoice",
+    },
+    sign_in: SignInWording {
+        subject: |organization| format!("Your sign-in link for {organization}"),
+        intro: "Use the link below to sign in to your resident portal.",
+        expiry: |minutes| match minutes {
+            1 => "It works once and expires in 1 minute.".to_owned(),
+            _ => format!("It works once and expires in {minutes} minutes."),
+        },
+        unasked: "If you did not ask for this link, you can ignore this email. Please do not forward it: anyone who has \
+                  the link can sign in as you.",
+        sign_in: "Sign in",
+    },
+};

@@ -1,0 +1,3 @@
+//! Process managers as pure reactions, and the ports that they need.
+
+pub mod ports;

@@ -1,0 +1,185 @@
+//! What processes need of the outside world: the words that every provider's answer is brought to.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use events::payment::{CardSummary, FrozenIntent, UnknownCause};
+
+/// What came of a call to a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<T> {
+    Done(T),
+    /// Final: asking again would be refused again.
+    Refused(Refused),
+    /// Surely nothing happened; ask again no sooner than this.
+    Retry { after: Duration, why: String },
+    /// It may or may not have happened. Never failed, never blindly repeated.
+    Unknown { cause: UnknownCause, why: String },
+}
+
+/// A provider's final no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The provider's stable code, else the HTTP status.
+    pub code: String,
+    /// For logs and operators; without personal data.
+    pub why: String,
+}
+
+/// Names our payment in Stripe's metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentTags {
+    pub organization: uuid::Uuid,
+    pub payment: uuid::Uuid,
+    pub invoice: uuid::Uuid,
+}
+
+/// A PaymentIntent as Stripe tells it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntentSnapshot {
+    pub id: String,
+    pub client_secret: Option<String>,
+    pub status: IntentStatus,
+    /// Minor units.
+    pub amount: i64,
+    pub amount_received: i64,
+    /// Upper case ISO code.
+    pub currency: String,
+    pub charge: Option<String>,
+    pub card: Option<CardSummary>,
+    pub decline: Option<Decline>,
+    /// The `propty_payment` of its metadata. A hint: an account's owner can edit it.
+    pub payment: Option<uuid::Uuid>,
+    pub created: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntentStatus {
+    RequiresPaymentMethod,
+    RequiresConfirmation,
+    RequiresAction,
+    Processing,
+    RequiresCapture,
+    Succeeded,
+    Canceled,
+    /// A status of a later version of the provider's API.
+    Unrecognized,
+}
+
+/// Why a card was declined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decline {
+    pub code: String,
+    pub decline_code: Option<String>,
+    pub advice: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundStatus {
+    Pending,
+    Succeeded,
+    Failed,
+    Canceled,
+    RequiresAction,
+    Unrecognized,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundSnapshot {
+    pub id: String,
+    pub status: RefundStatus,
+    pub amount: i64,
+    /// The `propty_refund` of its metadata.
+    pub refund: Option<uuid::Uuid>,
+    pub failure: Option<String>,
+}
+
+/// A connected account as Stripe tells it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountSnapshot {
+    pub id: String,
+    pub charges_enabled: bool,
+    pub payouts_enabled: bool,
+    pub details_submitted: bool,
+    pub disabled_reason: Option<String>,
+    pub requirements_due: bool,
+}
+
+/// Frozen parameters of a refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundRequest {
+    pub account: String,
+    pub intent: String,
+    /// Minor units.
+    pub amount: i64,
+    pub idempotency_key: String,
+    pub refund: uuid::Uuid,
+}
+
+/// Stripe, as far as payments and accounts need it.
+#[async_trait]
+pub trait Stripe: Send + Sync + std::fmt::Debug {
+    /// Opens a connected account with controller properties (the owner has Stripe's full dashboard).
+    async fn create_account(&self, key: &str, name: &str, country: &str, ours: uuid::Uuid) -> Outcome<AccountSnapshot>;
+    async fn account(&self, account: &str) -> Outcome<AccountSnapshot>;
+    /// A single-use link to Stripe's onboarding forms.
+    async fn onboarding_link(&self, account: &str, return_url: &str, refresh_url: &str) -> Outcome<String>;
+    /// Creates an unconfirmed PaymentIntent on the connected account; the resident confirms it in Stripe's form.
+    async fn create_payment_intent(&self, request: &FrozenIntent, tags: &PaymentTags) -> Outcome<IntentSnapshot>;
+    async fn payment_intent(&self, account: &str, intent: &str) -> Outcome<IntentSnapshot>;
+    /// Looks a payment up by our id among the account's PaymentIntents created since `since` (never by Search).
+    async fn find_payment_intent(
+        &self,
+        account: &str,
+        payment: uuid::Uuid,
+        since: DateTime<Utc>,
+    ) -> Outcome<Option<IntentSnapshot>>;
+    async fn cancel_payment_intent(&self, account: &str, intent: &str, key: &str) -> Outcome<IntentSnapshot>;
+    async fn create_refund(&self, request: &RefundRequest) -> Outcome<RefundSnapshot>;
+    /// Looks a refund up by our id among the PaymentIntent's refunds.
+    async fn find_refund(&self, account: &str, intent: &str, refund: uuid::Uuid) -> Outcome<Option<RefundSnapshot>>;
+    async fn refund(&self, account: &str, refund: &str) -> Outcome<RefundSnapshot>;
+}
+
+/// A rendered e-mail, as it is frozen before it is handed over.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OutgoingEmail {
+    /// `"Name" <address>`.
+    pub from_name: String,
+    pub from_address: String,
+    pub to: String,
+    pub reply_to: Option<String>,
+    pub subject: String,
+    pub html: String,
+    pub text: String,
+    /// Our message's id: an `X-Message-Ref` header and a tag.
+    pub reference: uuid::Uuid,
+    pub kind: String,
+    pub language: String,
+}
+
+impl std::fmt::Debug for OutgoingEmail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutgoingEmail").field("reference", &self.reference).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// What a mail provider can promise when an answer is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailPromise {
+    /// The same key within this time is the same message.
+    Idempotent { window: Duration },
+    /// A lost answer stays unknown; only a person may send again.
+    AtMostOnce,
+}
+
+/// A way to send e-mail.
+#[async_trait]
+pub trait Mail: Send + Sync + std::fmt::Debug {
+    /// `resend` or `smtp`.
+    fn name(&self) -> &'static str;
+    fn promise(&self) -> MailPromise;
+    /// Hands one message over; the provider's id comes back where it has one.
+    async fn send(&self, email: &OutgoingEmail, idempotency_key: &str) -> Outcome<Option<String>>;
+}
