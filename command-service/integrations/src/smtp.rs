@@ -1,5 +1,6 @@
 //! E-mail through any SMTP server, step by step, so that a failure's place tells whether the server may have the message.
 
+mod failure;
 mod message;
 
 use std::{
@@ -26,6 +27,7 @@ use processes::ports::{Mail, MailPromise, Outcome, OutgoingEmail, Refused};
 use reqwest::Url;
 use tokio::time::timeout;
 
+use self::failure::Failure;
 use crate::{Secret, SettingsError};
 
 /// Idle connections kept, and for how long; servers commonly hang up after a minute or more.
@@ -34,7 +36,10 @@ const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 const AFTER_CONNECT_FAILURE: Duration = Duration::from_secs(10);
 /// Greylisting wants minutes; a busy server wants less.
-const AFTER_TRANSIENT_REPLY: Duration = Duration::from_secs(60);
+const AFTER_REPLY: Duration = Duration::from_secs(60);
+
+/// Refusals of the sender's settings (RFC 4954: sign in first, or encrypt first), not of the message: it waits for repair.
+const NEEDS_SETTINGS: [&str; 4] = ["530", "534", "535", "538"];
 
 /// Where the SMTP server is and how long it may take.
 #[derive(Debug, Clone)]
@@ -70,19 +75,6 @@ impl fmt::Debug for SmtpMail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SmtpMail").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
     }
-}
-
-/// Why a step did not succeed.
-enum Failure {
-    /// The server said no.
-    Reply {
-        permanent: bool,
-        code: String,
-    },
-    /// The server said something else than the step allows.
-    Odd(String),
-    TimedOut,
-    Broken(String),
 }
 
 impl SmtpMail {
@@ -193,13 +185,19 @@ impl Mail for SmtpMail {
         let mut connection = match self.connection().await {
             Ok(connection) => connection,
             // A refused sign-in is a fault of the configuration, not of this message: it waits until someone repairs it.
-            Err(failure) => return Outcome::Retry { after: AFTER_CONNECT_FAILURE, why: failure.why("connecting") },
+            Err(failure) => {
+                let replied = matches!(failure, Failure::Reply { .. });
+                let after = if replied { AFTER_REPLY } else { AFTER_CONNECT_FAILURE };
+                return Outcome::Retry { after, why: failure.why("connecting") };
+            }
         };
         if let Err(failure) = self.open(&mut connection, &message).await {
             hang_up(connection);
             return match failure {
-                Failure::Reply { permanent: true, code } => refused(code, "the envelope was refused"),
-                failure => Outcome::Retry { after: AFTER_TRANSIENT_REPLY, why: failure.why("opening the message") },
+                Failure::Reply { permanent: true, code } if !NEEDS_SETTINGS.contains(&code.as_str()) => {
+                    refused(code, "the envelope was refused")
+                }
+                failure => Outcome::Retry { after: AFTER_REPLY, why: failure.why("opening the message") },
             };
         }
         let done = |response: &Response| response.code().severity == Severity::PositiveCompletion;
@@ -219,30 +217,9 @@ impl Mail for SmtpMail {
         match failure {
             Failure::Reply { permanent: true, code } => refused(code, "the message was refused"),
             // RFC 5321, 4.2.5: after a negative reply to the message the server must not deliver it.
-            Failure::Reply { permanent: false, .. } => Outcome::Retry { after: AFTER_TRANSIENT_REPLY, why },
+            Failure::Reply { permanent: false, .. } => Outcome::Retry { after: AFTER_REPLY, why },
             Failure::Odd(_) => Outcome::Unknown { cause: UnknownCause::Undecodable, why },
             Failure::TimedOut | Failure::Broken(_) => Outcome::Unknown { cause: UnknownCause::TimedOut, why },
-        }
-    }
-}
-
-impl Failure {
-    fn of(error: &Error) -> Self {
-        match error.status() {
-            Some(code) => Self::Reply { permanent: error.is_permanent(), code: code.to_string() },
-            // The server's words stay unread: they quote addresses.
-            None if error.is_tls() => Self::Broken("TLS failed".to_owned()),
-            None if error.is_timeout() => Self::TimedOut,
-            None if error.is_client() => Self::Broken("the server lacks what the settings ask for".to_owned()),
-            None => Self::Broken("the connection broke or could not be made".to_owned()),
-        }
-    }
-
-    fn why(&self, doing: &str) -> String {
-        match self {
-            Self::Reply { code, .. } => format!("reply {code} while {doing}"),
-            Self::Odd(why) | Self::Broken(why) => format!("{why} while {doing}"),
-            Self::TimedOut => format!("time-out while {doing}"),
         }
     }
 }

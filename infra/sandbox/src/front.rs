@@ -21,6 +21,10 @@ use crate::{hosted, journal, page, resend, stripe, switchboard_http, twilio};
 /// Resend admits 40 MB of attachments.
 const BODY_LIMIT: usize = 48 * 1024 * 1024;
 
+/// The frames with e-mails inherit it: no script runs and no picture tells its sender that someone looked.
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
 pub(crate) struct Front {
     pub shared: Arc<Shared>,
     pub wires: Wires,
@@ -64,7 +68,9 @@ fn split(path: &str) -> (Option<Provider>, &str) {
 impl Front {
     async fn own(&self, call: &Call) -> Reply {
         match (&call.method, call.segments().as_slice()) {
-            (&Method::GET, []) => Reply::html(200, page::render(&self.shared)),
+            (&Method::GET, []) => {
+                Reply::html(200, page::render(&self.shared)).with("Content-Security-Policy", PAGE_POLICY)
+            }
             (_, ["switchboard", ..]) => switchboard_http::serve(&self.shared, call).await,
             (_, ["connect", ..]) => hosted::serve(&self.shared, call),
             _ => Reply::json(404, &json!({"message": "nothing here; try / or /switchboard"})),
@@ -93,7 +99,10 @@ impl Front {
             Provider::Resend => resend::serve(shared, call, fault.as_ref()).await,
             Provider::Twilio => twilio::serve(shared, call, fault.as_ref()).await,
         };
-        hold(&shared.journal).amend(entry, "status", json!(reply.status));
+        // Where the connection is cut, no status was ever seen.
+        if !matches!(fault, Some(FaultKind::TimeoutBeforeCommit { .. } | FaultKind::TimeoutAfterCommit { .. })) {
+            hold(&shared.journal).amend(entry, "status", json!(reply.status));
+        }
         match fault {
             Some(FaultKind::TimeoutBeforeCommit { .. }) => {
                 self.wires.cut(peer);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use poem::listener::TcpAcceptor;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -55,7 +56,7 @@ impl Sandbox {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(SandboxError::Client)?;
-        let shared = Arc::new(Shared::new(config, format!("http://{address}"), store, client));
+        let shared = Arc::new(Shared::new(config, format!("http://{address}"), store, client, Handle::current()));
         resume(&shared);
         let wires = Wires::default();
         let (shutdown, stopped) = oneshot::channel::<()>();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub client: reqwest::Client,
     pub senders: Semaphore,
     pub tasks: Mutex<JoinSet<()>>,
+    /// The switchboard may be used from threads outside the runtime.
+    pub runtime: Handle,
     pub undelivered: watch::Sender<usize>,
     pub held: Mutex<BTreeMap<Provider, Vec<webhooks::Plan>>>,
 }
@@ -40,7 +43,13 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const SENDERS: usize = 8;
 
 impl Shared {
-    pub fn new(config: SandboxConfig, base_url: String, store: Store, client: reqwest::Client) -> Self {
+    pub fn new(
+        config: SandboxConfig,
+        base_url: String,
+        store: Store,
+        client: reqwest::Client,
+        runtime: Handle,
+    ) -> Self {
         let mut targets = BTreeMap::new();
         if let Some(target) = &config.stripe_webhooks {
             targets.insert(Provider::Stripe, target.clone());
@@ -60,6 +69,7 @@ impl Shared {
             client,
             senders: Semaphore::new(SENDERS),
             tasks: Mutex::new(JoinSet::new()),
+            runtime,
             undelivered: watch::Sender::new(0),
             held: Mutex::default(),
         }

@@ -113,7 +113,7 @@ pub(crate) fn release(shared: &Arc<Shared>, provider: Provider) {
 fn spawn(shared: &Arc<Shared>, task: impl Future<Output = ()> + Send + 'static) {
     let mut tasks = hold(&shared.tasks);
     while tasks.try_join_next().is_some() {}
-    tasks.spawn(task);
+    tasks.spawn_on(task, &shared.runtime);
 }
 
 fn start(shared: &Arc<Shared>, plan: Plan) {

@@ -24,7 +24,9 @@ pub(super) enum Effect {
 /// The account's owner took our access away, or never gave it.
 const ACCOUNT_UNAVAILABLE: &str = "account_unavailable";
 const ACCOUNT_INVALID: &str = "account_invalid";
+/// The type of two very different errors: the key was used for another request, or its request is still running.
 const IDEMPOTENCY_ERROR: &str = "idempotency_error";
+const KEY_IN_USE: &str = "idempotency_key_in_use";
 
 #[derive(Default, Deserialize)]
 struct Envelope {
@@ -66,7 +68,9 @@ pub(super) fn of<T>(effect: Effect, error: CallError, request_id: Option<&str>) 
                     after: retry_after.unwrap_or(AFTER_RATE_LIMIT),
                     why: because(&error.words(status)),
                 },
-                _ if error.kind.as_deref() == Some(IDEMPOTENCY_ERROR) => refuse(IDEMPOTENCY_ERROR),
+                _ if error.kind.as_deref() == Some(IDEMPOTENCY_ERROR) && error.code.as_deref() != Some(KEY_IN_USE) => {
+                    refuse(IDEMPOTENCY_ERROR)
+                }
                 409 => lost(UnknownCause::Conflict, error.words(status)),
                 401 | 403 => match error.code.as_deref() {
                     None | Some(ACCOUNT_INVALID) => refuse(ACCOUNT_UNAVAILABLE),

@@ -199,6 +199,8 @@ async fn credentials_are_used_and_a_refused_sign_in_waits_for_repair() {
         "{outcome:?}"
     );
     assert_eq!(server.count("MAIL"), 0);
+    let outcome = send(Twist::Says("MAIL", "530 sign in first")).await;
+    assert!(matches!(&outcome, Outcome::Retry { why, .. } if why.contains("530")), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -215,7 +215,7 @@ async fn what_may_have_happened_is_unknown_for_a_write() {
     assert_eq!(cause(&create(Reply::Truncated(200)).await), Some(UnknownCause::Undecodable));
     assert_eq!(cause(&create(Reply::Answer(200, "", "<html>".to_owned())).await), Some(UnknownCause::Undecodable));
     assert_eq!(cause(&create(Reply::json(200, &json!({"id": "pi_1"}))).await), Some(UnknownCause::Undecodable));
-    let in_use = error(409, &json!({"type": "invalid_request_error", "code": "idempotency_key_in_use"}));
+    let in_use = error(409, &json!({"type": "idempotency_error", "code": "idempotency_key_in_use"}));
     assert_eq!(cause(&create(in_use).await), Some(UnknownCause::Conflict));
     for status in [500, 502, 503, 504, 408, 424, 302] {
         let outcome = create(Reply::Answer(status, "location: http://127.0.0.1:1/\r\n", "oops".to_owned())).await;

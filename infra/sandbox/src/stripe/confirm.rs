@@ -41,18 +41,22 @@ const BANK_REFUSED: Decline = Decline {
 pub(crate) fn by_request(context: &mut Context<'_>, id: &str, params: &Params) -> Result<Value, StripeError> {
     params.allow(&CONFIRM)?;
     let intent = admitted(context, id, params)?;
-    let confirmed = confirm(context, intent, params)?;
+    confirmable(context, &intent)?;
+    let method = payment_methods::named(context, &intent, params)?.ok_or_else(|| without_method(&intent))?;
+    let confirmed = confirm(context, intent, &method, params)?;
     Ok(visible(context, confirmed))
 }
 
-pub(crate) fn confirm(context: &mut Context<'_>, mut intent: Value, params: &Params) -> Result<Value, StripeError> {
-    confirmable(context, &intent)?;
-    let Some(method) = payment_methods::named(context, &intent, params)? else {
-        return Err(unexpected(
-            &intent,
-            "You cannot confirm this PaymentIntent because it's missing a payment method; its status is",
-        ));
-    };
+pub(crate) fn without_method(intent: &Value) -> StripeError {
+    unexpected(intent, "You cannot confirm this PaymentIntent because it's missing a payment method; its status is")
+}
+
+pub(crate) fn confirm(
+    context: &mut Context<'_>,
+    mut intent: Value,
+    method: &Method,
+    params: &Params,
+) -> Result<Value, StripeError> {
     if let Some(email) = params.text("receipt_email") {
         intent["receipt_email"] = json!(email);
     }
@@ -60,13 +64,13 @@ pub(crate) fn confirm(context: &mut Context<'_>, mut intent: Value, params: &Par
     intent["last_payment_error"] = Value::Null;
     intent["next_action"] = Value::Null;
     match method.behaviour {
-        Behaviour::Succeeds | Behaviour::RefundPends | Behaviour::RefundFails => Ok(succeed(context, intent, &method)),
-        Behaviour::Declines(decline) => Err(fail(context, intent, &method, &decline)),
+        Behaviour::Succeeds | Behaviour::RefundPends | Behaviour::RefundFails => Ok(succeed(context, intent, method)),
+        Behaviour::Declines(decline) => Err(fail(context, intent, method, &decline)),
         Behaviour::Authenticates if params.flag("off_session") || params.flag("error_on_requires_action") => {
-            Err(fail(context, intent, &method, &AUTHENTICATION_REQUIRED))
+            Err(fail(context, intent, method, &AUTHENTICATION_REQUIRED))
         }
         Behaviour::Authenticates => Ok(ask(context, intent, params)),
-        Behaviour::Processes => Ok(process(context, intent, &method)),
+        Behaviour::Processes => Ok(process(context, intent, method)),
     }
 }
 

@@ -136,9 +136,14 @@ pub(crate) fn create(context: &mut Context<'_>, params: &Params) -> Result<Value
         "transfer_data": null,
         "transfer_group": params.text("transfer_group"),
     });
-    if !params.flag("confirm")
-        && let Some(method) = payment_methods::named(context, &intent, params)?
-    {
+    // Whatever can be refused is refused before the intent exists.
+    let method = payment_methods::named(context, &intent, params)?;
+    if params.flag("confirm") {
+        confirmable(context, &intent)?;
+        if method.is_none() {
+            return Err(confirm::without_method(&intent));
+        }
+    } else if let Some(method) = &method {
         intent["payment_method"] = json!(method.id());
         intent["status"] = json!("requires_confirmation");
     }
@@ -148,10 +153,10 @@ pub(crate) fn create(context: &mut Context<'_>, params: &Params) -> Result<Value
         context.store.put(Table::PaymentIntentsByCustomer, &key, json!(true));
     }
     context.emit("payment_intent.created", &intent);
-    if params.flag("confirm") {
-        return confirm::confirm(context, intent, params);
+    match method {
+        Some(method) if params.flag("confirm") => confirm::confirm(context, intent, &method, params),
+        _ => Ok(intent),
     }
-    Ok(intent)
 }
 
 fn amount(params: &Params) -> Result<i64, StripeError> {

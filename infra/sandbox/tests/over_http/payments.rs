@@ -203,6 +203,10 @@ async fn what_stripe_would_refuse_is_refused() -> Tested {
         let answer = world.post("/payment_intents", &form).await?;
         assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!(code)));
     }
+    for method in ["pm_card_nobody", ""] {
+        assert_eq!(world.pay("5000", method).await?.status, 400);
+    }
+    assert_eq!(world.board.objects("payment_intents"), Some(Vec::new()));
     assert_eq!(world.get("/payment_intents/pi_none").await?.status, 404);
     let nobody = world.http.get(world.url("/stripe/v1/events"));
     assert_eq!(world.send(nobody).await?.status, 401);

@@ -33,7 +33,9 @@ async fn a_restart_keeps_objects_keys_clock_and_undelivered_webhooks() -> Tested
 
 #[tokio::test]
 async fn a_thousand_charges_are_quick() -> Tested {
-    let world = start_with(SandboxConfig::default()).await?;
+    let folder = tempfile::tempdir()?;
+    let config = SandboxConfig { state_file: Some(folder.path().join("state.jsonl")), ..SandboxConfig::default() };
+    let world = start_with(config).await?;
     let began = std::time::Instant::now();
     for _ in 0..20 {
         let batch = (0..50).map(|_| world.pay("5000", "pm_card_visa"));
@@ -44,5 +46,15 @@ async fn a_thousand_charges_are_quick() -> Tested {
     world.flush().await?;
     println!("1000 charges and 3000 webhooks in {:?}", began.elapsed());
     assert_eq!(world.inbox.count("payment_intent.succeeded"), 1_000);
+    Ok(())
+}
+
+#[test]
+fn the_handle_works_outside_the_runtime() -> Tested {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let world = runtime.block_on(start_with(SandboxConfig::default()))?;
+    world.board.finish_onboarding("acct_oak")?;
+    runtime.block_on(world.flush())?;
+    assert_eq!(world.inbox.count("account.updated"), 1);
     Ok(())
 }

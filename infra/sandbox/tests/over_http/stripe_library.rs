@@ -3,6 +3,8 @@
 use stripe::{Client, ClientBuilder};
 use stripe_client_core::RequestStrategy;
 use stripe_connect::account::{CreateAccount, RetrieveAccount};
+use stripe_connect::account_link::{CreateAccountLink, CreateAccountLinkType};
+use stripe_connect::login_link::CreateAccountLoginLink;
 use stripe_core::customer::CreateCustomer;
 use stripe_core::payment_intent::{
     ConfirmPaymentIntent, CreatePaymentIntent, ListPaymentIntent, RetrievePaymentIntent,
@@ -30,6 +32,13 @@ async fn the_library_creates_pays_refunds_and_lists() -> Tested {
     world.board.finish_onboarding(account.id.as_str())?;
     let account = RetrieveAccount::new(account.id.clone()).send(&platform).await?;
     assert_eq!(account.charges_enabled, Some(true));
+    let link = CreateAccountLink::new(account.id.as_str(), CreateAccountLinkType::AccountOnboarding)
+        .refresh_url("https://example.com/again")
+        .return_url("https://example.com/back")
+        .send(&platform)
+        .await?;
+    let login = CreateAccountLoginLink::new(account.id.clone()).send(&platform).await?;
+    assert!(link.url.starts_with(&world.url("/connect/")) && login.url.starts_with(&world.url("/connect/")));
     let client = client(&world, Some(account.id.as_str()))?;
     let customer = CreateCustomer::new().email("ana@example.com").send(&client).await?;
     let intent = CreatePaymentIntent::new(25_000, Currency::USD)

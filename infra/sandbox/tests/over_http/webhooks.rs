@@ -10,7 +10,7 @@ fn verified(event: &Received) -> bool {
     let part = |name: &str| header.split(',').find_map(|part| part.strip_prefix(name)).unwrap_or_default();
     let key = hmac::Key::new(hmac::HMAC_SHA256, STRIPE_SECRET.as_bytes());
     let tag = hmac::sign(&key, format!("{}.{}", part("t="), event.body).as_bytes());
-    let expected = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let expected = tag.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let age = chrono::Utc::now().timestamp() - part("t=").parse::<i64>().unwrap_or(0);
     part("v1=") == expected && age.abs() < 60
 }

@@ -1,0 +1,72 @@
+//! Bearer tokens by their hash, for authentication.
+
+use chrono::{DateTime, Utc};
+use events::{AccessTokenEvent, Recorded};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::model::{Column, FoldError, ReadModel};
+
+/// Tokens that were issued.
+#[derive(Debug)]
+pub struct AccessTokens;
+
+/// A token without its secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccessTokenRow {
+    pub token_id: Uuid,
+    pub organization_id: Uuid,
+    pub hash: String,
+    pub label: String,
+    pub role: String,
+    pub property_id: Option<Uuid>,
+    pub issued_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl ReadModel for AccessTokens {
+    type Row = AccessTokenRow;
+    const NAME: &'static str = "access_token";
+    const VERSION: u32 = 1;
+    const COLUMNS: &'static [Column] = &[
+        ("token_id", "uuid not null"),
+        ("organization_id", "uuid not null"),
+        ("hash", "text not null"),
+        ("label", "text not null"),
+        ("role", "text not null"),
+        ("property_id", "uuid"),
+        ("issued_at", "timestamptz not null"),
+        ("expires_at", "timestamptz not null"),
+        ("revoked_at", "timestamptz"),
+    ];
+    const INDEXES: &'static [&'static str] = &["(hash)"];
+
+    fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
+        Ok(event.event::<AccessTokenEvent>()?.map(|_| event.stream_id).into_iter().collect())
+    }
+
+    fn fold(row: Option<AccessTokenRow>, key: Uuid, event: &Recorded) -> Result<Option<AccessTokenRow>, FoldError> {
+        let Some(change) = event.event::<AccessTokenEvent>()? else { return Ok(row) };
+        match change {
+            AccessTokenEvent::AccessTokenIssued { hash, label, role, property_id, expires_at } => {
+                Ok(Some(AccessTokenRow {
+                    token_id: key,
+                    organization_id: event.organization.0,
+                    hash,
+                    label: label.into(),
+                    role: role.name().to_owned(),
+                    property_id: property_id.map(|id| id.0),
+                    issued_at: event.recorded_at,
+                    expires_at,
+                    revoked_at: None,
+                }))
+            }
+            AccessTokenEvent::AccessTokenRevoked {} => {
+                let mut row = row.ok_or(FoldError::Unexpected("revoked before it was issued"))?;
+                row.revoked_at = Some(event.recorded_at);
+                Ok(Some(row))
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Folding a page of events into a table: load the rows it touches, fold in memory, write once.
+
+use std::{collections::HashMap, marker::PhantomData};
+
+use events::{Recorded, ResidentEvent};
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use sqlx::{Executor, PgConnection, Row};
+use uuid::Uuid;
+
+use crate::{
+    generation::{Generation, Shape},
+    model::{Column, FoldError, ReadModel},
+};
+
+/// Why a page could not be applied as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    #[error("the events could not be read")]
+    Read(#[from] event_store::AppendError),
+}
+
+/// Carries a model's row type behind [`Shape`].
+pub struct Typed<M>(PhantomData<fn() -> M>);
+
+impl<M> std::fmt::Debug for Typed<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(std::any::type_name::<M>())
+    }
+}
+
+impl<M: ReadModel> Typed<M> {
+    pub fn boxed() -> Box<dyn Shape> {
+        Box::new(Self(PhantomData))
+    }
+}
+
+impl<M: ReadModel> Shape for Typed<M> {
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+
+    fn version(&self) -> u32 {
+        M::VERSION
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        M::COLUMNS
+    }
+
+    fn indexes(&self) -> &'static [&'static str] {
+        M::INDEXES
+    }
+
+    fn personal(&self) -> Option<(&'static str, &'static [&'static str])> {
+        M::PERSONAL
+    }
+
+    fn concerns(&self, event: &Recorded) -> bool {
+        erased_resident(event).is_some_and(|_| M::PERSONAL.is_some()) || !matches!(M::keys(event), Ok(keys) if keys.is_empty())
+    }
+
+    fn apply<'a>(
+        &'a self,
+        connection: &'a mut PgConnection,
+        generation: &'a Generation,
+        events: &'a [Recorded],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
+        Box::pin(async move {
+            // An erasure changes rows by resident instead of by key, so it splits the page.
+            for part in events.split_inclusive(|event| M::PERSONAL.is_some() && erased_resident(event).is_some()) {
+                fold_part::<M>(connection, generation, part).await?;
+                if let (Some((resident, columns)), Some(last)) = (M::PERSONAL, part.last())
+                    && let Some(erased) = erased_resident(last)
+                {
+                    empty(connection, generation, resident, columns, erased).await?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn erased_resident(event: &Recorded) -> Option<Uuid> {
+    (event.event_type == "ResidentErased" && event.stream == <ResidentEvent as events::Event>::STREAM)
+        .then_some(event.stream_id)
+}
+
+async fn fold_part<M: ReadModel>(
+    connection: &mut PgConnection,
+    generation: &Generation,
+    events: &[Recorded],
+) -> Result<(), ApplyError> {
+    let mut touched = Vec::new();
+    let mut keys = Vec::new();
+    for event in events {
+        match M::keys(event) {
+            Ok(found) => {
+                keys.extend(found.iter().copied());
+                touched.push((event, found));
+            }
+            // Which rows hang on it cannot be told, so its stream's id stands for the key.
+            Err(error) => stall(connection, generation, event.stream_id, event, &error).await?,
+        }
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let mut stalled = stalled(connection, generation, &keys).await?;
+    let mut rows = load::<M>(connection, generation, &keys).await?;
+    let mut changed: HashMap<Uuid, Option<M::Row>> = HashMap::new();
+    for (event, found) in touched {
+        for key in found {
+            if stalled.contains(&key) {
+                continue;
+            }
+            let row = match changed.get(&key) {
+                Some(row) => row.clone(),
+                None => rows.remove(&key),
+            };
+            match M::fold(row.clone(), key, event) {
+                Ok(row) => {
+                    changed.insert(key, row);
+                }
+                Err(error) => {
+                    stall(connection, generation, key, event, &error).await?;
+                    stalled.push(key);
+                    if row.is_some() {
+                        changed.insert(key, row);
+                    }
+                }
+            }
+        }
+    }
+    write::<M>(connection, generation, changed).await
+}
+
+async fn load<M: ReadModel>(
+    connection: &mut PgConnection,
+    generation: &Generation,
+    keys: &[Uuid],
+) -> Result<HashMap<Uuid, M::Row>, ApplyError> {
+    let key = key_column::<M>();
+    let rows = sqlx::query(&format!(
+        "select {key} as key, row_to_json(stored) as row from {} stored where {key} = any($1)",
+        generation.table()
+    ))
+    .bind(keys)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let value: Value = row.try_get("row")?;
+            Ok((row.try_get("key")?, serde_json::from_value(value).map_err(FoldError::from)?))
+        })
+        .collect()
+}
+
+async fn write<M: ReadModel>(
+    connection: &mut PgConnection,
+    generation: &Generation,
+    changed: HashMap<Uuid, Option<M::Row>>,
+) -> Result<(), ApplyError> {
+    let table = generation.table();
+    let key = key_column::<M>();
+    let mut gone = Vec::new();
+    let mut kept = Vec::with_capacity(changed.len());
+    for (key, row) in changed {
+        match row {
+            Some(row) => kept.push(row),
+            None => gone.push(key),
+        }
+    }
+    if !gone.is_empty() {
+        sqlx::query(&format!("delete from {table} where {key} = any($1)")).bind(gone).execute(&mut *connection).await?;
+    }
+    if !kept.is_empty() {
+        let set: Vec<String> =
+            M::COLUMNS.iter().skip(1).map(|(name, _)| format!("{name} = excluded.{name}")).collect();
+        sqlx::query(&format!(
+            "insert into {table} select * from json_populate_recordset(null::{table}, $1::json)
+             on conflict ({key}) do update set {}",
+            set.join(", ")
+        ))
+        .bind(serde_json::to_string(&kept).map_err(FoldError::from)?)
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn empty(
+    connection: &mut PgConnection,
+    generation: &Generation,
+    resident: &str,
+    columns: &[&str],
+    erased: Uuid,
+) -> Result<(), ApplyError> {
+    let set: Vec<String> = columns.iter().map(|column| format!("{column} = null")).collect();
+    sqlx::query(&format!("update {} set {} where {resident} = $1", generation.table(), set.join(", ")))
+        .bind(erased)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn stalled(
+    connection: &mut PgConnection,
+    generation: &Generation,
+    keys: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let names: Vec<String> = keys.iter().map(Uuid::to_string).collect();
+    let found: Vec<String> = sqlx::query_scalar(
+        "select key from engine.stalled where read_model = $1 and generation = $2 and key = any($3)",
+    )
+    .bind(generation.model)
+    .bind(generation.number)
+    .bind(names)
+    .fetch_all(connection)
+    .await?;
+    Ok(found.iter().filter_map(|key| key.parse().ok()).collect())
+}
+
+async fn stall(
+    connection: &mut PgConnection,
+    generation: &Generation,
+    key: Uuid,
+    event: &Recorded,
+    error: &FoldError,
+) -> Result<(), sqlx::Error> {
+    tracing::error!(
+        read_model = generation.model, %key, position = event.global_position, event = event.event_type, %error,
+        "a read model cannot handle an event; its key waits"
+    );
+    sqlx::query(
+        "insert into engine.stalled (read_model, generation, key, organization_id, global_position, reason)
+         values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+    )
+    .bind(generation.model)
+    .bind(generation.number)
+    .bind(key.to_string())
+    .bind(event.organization.0)
+    .bind(event.global_position)
+    .bind(error.to_string())
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Applies a page that failed as a whole event by event; whatever the database refuses stalls its keys.
+pub async fn apply_one_by_one(
+    connection: &mut PgConnection,
+    shape: &dyn Shape,
+    generation: &Generation,
+    events: &[Recorded],
+) -> Result<(), ApplyError> {
+    for event in events {
+        connection.execute("savepoint one_event").await?;
+        match shape.apply(connection, generation, std::slice::from_ref(event)).await {
+            Ok(()) => {
+                connection.execute("release savepoint one_event").await?;
+            }
+            Err(ApplyError::Database(error)) if error.as_database_error().is_none() => return Err(error.into()),
+            Err(error) => {
+                connection.execute("rollback to savepoint one_event").await?;
+                tracing::error!(%error, read_model = generation.model, "the database refused a row");
+                let unexpected = FoldError::Unexpected("the database refused the row");
+                stall(connection, generation, event.stream_id, event, &unexpected).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn key_column<M: ReadModel>() -> &'static str {
+    M::COLUMNS.first().map_or("id", |(name, _)| name)
+}

@@ -1,0 +1,69 @@
+//! Rebuilding: a new generation is filled beside the live one, catches up, and takes its place. No effect fires.
+
+use std::{sync::Arc, time::Instant};
+
+use event_store::{Store, Subscription, positions};
+
+use crate::{
+    apply::ApplyError,
+    generation::{self, Generation, Shape},
+    projector::fold_once,
+};
+
+const PAGE: i64 = 5000;
+
+/// How far a rebuild is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    pub done: i64,
+    pub total: i64,
+    pub started: Instant,
+}
+
+impl Progress {
+    /// Seconds left at the present pace.
+    pub fn eta_seconds(&self) -> Option<u64> {
+        let per_event = self.started.elapsed().as_millis().checked_div(u128::try_from(self.done).ok()?)?;
+        let left = u128::try_from(self.total - self.done).ok()?;
+        u64::try_from(per_event * left / 1000).ok()
+    }
+}
+
+/// Fills a new generation up to the head of the log and swaps it in. Later events reach it through the projector.
+pub async fn rebuild(
+    store: &Arc<Store>,
+    shape: &dyn Shape,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Generation, ApplyError> {
+    let pool = store.pool();
+    let generation = generation::create(pool, shape).await?;
+    fill(store, shape, &generation, progress).await?;
+    generation::swap(pool, &generation).await?;
+    Ok(generation)
+}
+
+async fn fill(
+    store: &Arc<Store>,
+    shape: &dyn Shape,
+    generation: &Generation,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<(), ApplyError> {
+    let started = Instant::now();
+    let subscription = Subscription::new(generation.subscriber(), store.clone());
+    let mut position = 0;
+    loop {
+        let page = subscription.page(position, PAGE).await?;
+        if page.events.is_empty() {
+            return Ok(());
+        }
+        match fold_once(store.pool(), shape, generation, position, &page.events, page.end, false).await {
+            Err(ApplyError::Database(error)) if error.as_database_error().is_some() => {
+                fold_once(store.pool(), shape, generation, position, &page.events, page.end, true).await?;
+            }
+            done => done?,
+        }
+        position = page.end;
+        let total = positions::head(store.pool()).await?;
+        progress(Progress { done: position, total, started });
+    }
+}
