@@ -96,8 +96,9 @@ pub enum Phase {
     Suppressed,
     Submitting,
     Unknown,
-    Failed,
     Accepted,
+    /// Also after acceptance: the provider gave up before any server took it.
+    Failed,
     Delivered,
     Bounced,
     Complained,
@@ -140,6 +141,10 @@ impl Aggregate for EmailMessage {
             EmailMessageEvent::EmailRequested { resident_id, property_id, content, language, .. } => {
                 self.phase = Phase::Requested;
                 self.request = Some(Request { resident: resident_id, property: property_id, content, language });
+            }
+            // By the provider, once it has the message: as final as a failure.
+            EmailMessageEvent::EmailSuppressed { .. } if self.frozen.is_some() => {
+                self.phase = self.phase.max(Phase::Failed);
             }
             EmailMessageEvent::EmailSuppressed { .. } => self.phase = Phase::Suppressed,
             EmailMessageEvent::EmailSubmitting { provider, idempotency_key, address, message } => {
@@ -270,7 +275,7 @@ impl Command for RecordEmail {
                 before(Phase::Accepted).then_some(EmailMessageEvent::EmailAccepted { provider_id })
             }
             EmailReport::Delayed => {
-                (before(Phase::Delivered) && !state.delayed).then_some(EmailMessageEvent::EmailDelayed {})
+                (before(Phase::Failed) && !state.delayed).then_some(EmailMessageEvent::EmailDelayed {})
             }
             EmailReport::Delivered => before(Phase::Delivered).then_some(EmailMessageEvent::EmailDelivered {}),
             EmailReport::Bounced { kind, reason } => {

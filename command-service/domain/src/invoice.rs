@@ -455,21 +455,21 @@ impl Command for EditInvoice {
             Phase::Voided => return Err(InvoiceRefusal::Voided),
             Phase::Unknown | Phase::Discarded => return Err(InvoiceRefusal::NotFound),
         }
+        let total = total(&self.lines, known.total.currency())?;
+        let Self { title, description, lines, due_on, .. } = self;
+        let content = Content { title, description, lines, total, due_on };
+        if content == *known {
+            return Ok(vec![]);
+        }
         if state.claim.is_some() {
             return Err(InvoiceRefusal::PaymentInFlight);
         }
-        let total = total(&self.lines, known.total.currency())?;
         let paid = known.total.checked_sub(state.balance()?)?;
         if total < paid {
             return Err(InvoiceRefusal::BelowWhatWasPaid);
         }
-        if self.due_on != known.due_on {
-            check_due(self.due_on, context.today(terms.time_zone))?;
-        }
-        let content =
-            Content { title: self.title, description: self.description, lines: self.lines, total, due_on: self.due_on };
-        if content == *known {
-            return Ok(vec![]);
+        if due_on != known.due_on {
+            check_due(due_on, context.today(terms.time_zone))?;
         }
         let Content { title, description, lines, total, due_on } = content;
         Ok(vec![InvoiceEvent::InvoiceEdited { title, description, lines, total, due_on }])
@@ -580,6 +580,10 @@ impl Command for RecordOfflinePayment {
                 Err(InvoiceRefusal::PaymentIdTaken)
             };
         }
+        // Stripe may still report money under this id, which must not be taken for booked.
+        if state.closed_claims.contains(&self.payment_id) {
+            return Err(InvoiceRefusal::PaymentIdTaken);
+        }
         let (terms, _) = state.payable()?;
         let today = context.today(terms.time_zone);
         if self.received_on > today {
@@ -621,7 +625,7 @@ impl Command for CorrectOfflinePayment {
     }
 
     fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        state.payable()?;
+        state.drafted()?;
         let known = state.applied(self.payment_id).ok_or(InvoiceRefusal::NoSuchPayment)?;
         if known.online {
             return Err(InvoiceRefusal::PaidOnline);
@@ -660,8 +664,12 @@ impl Command for ReservePayment {
 
     fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
         let claimed = state.claim.is_some_and(|(holder, _)| holder == self.payment_id);
-        if claimed || state.applied(self.payment_id).is_some() || state.closed_claims.contains(&self.payment_id) {
+        if claimed || state.closed_claims.contains(&self.payment_id) {
             return Ok(vec![]);
+        }
+        // Money in hand under the same id would hide the money that Stripe is about to take.
+        if let Some(known) = state.applied(self.payment_id) {
+            return if known.online { Ok(vec![]) } else { Err(InvoiceRefusal::PaymentIdTaken) };
         }
         state.admits(self.amount)?;
         Ok(vec![InvoiceEvent::PaymentReserved { payment_id: self.payment_id, amount: self.amount }])
@@ -681,8 +689,10 @@ impl Command for ReleasePayment {
         self.invoice_id.0
     }
 
+    /// Also without a claim: a reservation that is late must not claim for a payment that is over.
     fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        if state.claim.is_none_or(|(holder, _)| holder != self.payment_id) {
+        state.drafted()?;
+        if state.closed_claims.contains(&self.payment_id) || state.applied(self.payment_id).is_some() {
             return Ok(vec![]);
         }
         Ok(vec![InvoiceEvent::PaymentReleased { payment_id: self.payment_id, reason: self.reason }])
@@ -732,7 +742,8 @@ impl Command for ReversePayment {
     }
 
     fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        let known = state.applied(self.payment_id).ok_or(InvoiceRefusal::NoSuchPayment)?;
+        let known = state.applied(self.payment_id).filter(|applied| applied.online);
+        let known = known.ok_or(InvoiceRefusal::NoSuchPayment)?;
         if known.refunds.contains(&self.refund_id) || self.amount.is_zero() {
             return Ok(vec![]);
         }

@@ -93,7 +93,7 @@ impl Aggregate for Job {
             JobEvent::JobProgressed { results, done, .. } => {
                 self.done = *done;
                 let refused = results.iter().filter(|result| result.refusal.is_some()).count();
-                self.refused += u32::try_from(refused).unwrap_or(u32::MAX);
+                self.refused = self.refused.saturating_add(u32::try_from(refused).unwrap_or(u32::MAX));
             }
             JobEvent::JobCompleted { .. } => self.completed = true,
         }
@@ -109,7 +109,7 @@ fn start(state: &Job, property_id: PropertyId, work: JobWork, items: Vec<Uuid>, 
         return Err(JobRefusal::NoSuchProperty);
     }
     match &state.work {
-        Some(known) if *known == work => return Ok(vec![]),
+        Some(known) if *known == work && state.property == Some(property_id) => return Ok(vec![]),
         Some(_) => return Err(JobRefusal::StartedOtherwise),
         None => {}
     }
@@ -219,15 +219,16 @@ impl Command for RecordJobProgress {
         if state.completed || self.after < state.done {
             return Ok(vec![]);
         }
-        if self.after > state.done || self.results.is_empty() {
+        let chunk = u32::try_from(self.results.len()).unwrap_or(u32::MAX);
+        if self.after > state.done || chunk == 0 || chunk > total.saturating_sub(state.done) {
             return Err(JobRefusal::OutOfStep);
         }
-        let done = (self.after + u32::try_from(self.results.len()).unwrap_or(u32::MAX)).min(total);
+        let done = state.done + chunk;
         let refused = self.results.iter().filter(|result| result.refusal.is_some()).count();
-        let refused = state.refused + u32::try_from(refused).unwrap_or(u32::MAX);
+        let refused = state.refused.saturating_add(u32::try_from(refused).unwrap_or(u32::MAX));
         let mut events = vec![JobEvent::JobProgressed { results: self.results, done, total }];
         if done == total {
-            events.push(JobEvent::JobCompleted { succeeded: total - refused, refused });
+            events.push(JobEvent::JobCompleted { succeeded: total.saturating_sub(refused), refused });
         }
         Ok(events)
     }

@@ -12,13 +12,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Aggregate, Command, Context, Decision, Facts, Need, Scope, fees,
+    Aggregate, Command, Context, Decision, Facts, Kind, Need, Refuse, Scope, fees,
     invoice::{Invoice, InvoiceRefusal},
     refund::Refund,
 };
 
 pub(crate) const PROCESS: &[Role] = &[Role::Process, Role::Provider];
 
+/// Stripe takes at most eight digits.
+const STRIPE_MOST: i64 = 99_999_999;
 /// How long a quoted price holds.
 const QUOTE_HOLDS: TimeDelta = TimeDelta::minutes(30);
 
@@ -70,7 +72,7 @@ pub struct RecordPaymentUnknown {
     pub cause: UnknownCause,
 }
 
-/// Stripe's word for where a PaymentIntent stands.
+/// Stripe's word for where a `PaymentIntent` stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum IntentState {
     AwaitingMethod,
@@ -80,7 +82,7 @@ pub enum IntentState {
     Canceled,
 }
 
-/// Merges what Stripe says of the PaymentIntent now.
+/// Merges what Stripe says of the `PaymentIntent` now.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordIntent {
@@ -97,7 +99,7 @@ pub struct RecordIntent {
     pub decline: Option<IntentDecline>,
 }
 
-/// The last refusal of a card on a PaymentIntent.
+/// The last refusal of a card on a `PaymentIntent`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IntentDecline {
@@ -111,6 +113,7 @@ refusals! {
         NotFound = Missing, "there is no such payment";
         NoSuchInvoice = Invalid, "there is no such invoice";
         Invoice { why: InvoiceRefusal } = Conflict, "{why}";
+        Amount { why: InvoiceRefusal } = Invalid, "{why}";
         NoStripeAccount = Conflict, "the property takes no online payments; ask the manager for other ways to pay";
         StripeAccountNotReady = Conflict, "the property's Stripe account cannot take payments at the moment; try later or pay by hand";
         QuotedOtherwise = Conflict, "this payment was quoted for something else; ask for a new quote under a new id";
@@ -141,7 +144,7 @@ pub enum Phase {
     Requested,
     /// The intent is committed; an answer may or may not have come.
     Submitting,
-    /// Stripe holds the PaymentIntent.
+    /// Stripe holds the `PaymentIntent`.
     Submitted,
     ActionRequired,
     Processing,
@@ -160,7 +163,8 @@ pub struct Payment {
     pub cancellation: Option<CancelReason>,
     /// The outcome of the call is not known at the moment.
     pub unknown: bool,
-    last_declined: Option<(Option<String>, String)>,
+    /// Charge and code of each refusal of a card.
+    declines: Vec<(Option<String>, String)>,
     pub refunds: Vec<Refund>,
 }
 
@@ -188,7 +192,7 @@ impl Payment {
         )
     }
 
-    /// The key under which Stripe creates this payment's PaymentIntent, once.
+    /// The key under which Stripe creates this payment's `PaymentIntent`, once.
     pub fn idempotency_key(invoice: InvoiceId, payment: PaymentId) -> String {
         format!("{invoice}:{payment}")
     }
@@ -227,7 +231,10 @@ impl Aggregate for Payment {
                 self.request = Some(request);
             }
             PaymentEvent::PaymentSubmitted { intent, .. } => {
-                self.phase = Phase::Submitted;
+                // A payment that was given up meanwhile stays given up.
+                if self.phase == Phase::Submitting {
+                    self.phase = Phase::Submitted;
+                }
                 self.intent = Some(intent);
                 self.unknown = false;
             }
@@ -236,9 +243,13 @@ impl Aggregate for Payment {
             PaymentEvent::PaymentActionRequired {} => self.phase = Phase::ActionRequired,
             PaymentEvent::PaymentDeclined { code, charge, .. } => {
                 self.phase = Phase::Submitted;
-                self.last_declined = Some((charge, code));
+                self.declines.push((charge, code));
             }
-            PaymentEvent::PaymentProcessing {} => self.phase = Phase::Processing,
+            PaymentEvent::PaymentProcessing {} => {
+                self.phase = Phase::Processing;
+                // Stripe does not cancel what is processing; should it fail, it can be given up anew.
+                self.cancellation = None;
+            }
             PaymentEvent::PaymentSucceeded { .. } => self.phase = Phase::Succeeded,
             PaymentEvent::PaymentCanceled { .. } => {
                 self.phase = Phase::Canceled;
@@ -249,7 +260,7 @@ impl Aggregate for Payment {
             | PaymentEvent::RefundSubmitting { .. }
             | PaymentEvent::RefundOutcomeUnknown { .. }
             | PaymentEvent::RefundSucceeded { .. }
-            | PaymentEvent::RefundFailed { .. } => Refund::evolve(&mut self.refunds, event.clone()),
+            | PaymentEvent::RefundFailed { .. } => Refund::evolve(&mut self.refunds, event),
         }
     }
 
@@ -296,7 +307,10 @@ impl Command for QuotePayment {
             let same = quote.invoice == self.invoice_id && (self.amount.is_none() || quote.amount == amount);
             return if same { Ok(vec![]) } else { Err(PaymentRefusal::QuotedOtherwise) };
         }
-        admits(invoice, amount)?;
+        admits(invoice, amount).map_err(|why| match why {
+            PaymentRefusal::Invoice { why } if why.kind() == Kind::Invalid => PaymentRefusal::Amount { why },
+            why => why,
+        })?;
         let property = facts.property.as_ref().and_then(|property| property.details.as_ref());
         let property = property.ok_or(PaymentRefusal::NoSuchInvoice)?;
         let account_id = property.stripe_account.ok_or(PaymentRefusal::NoStripeAccount)?;
@@ -304,6 +318,9 @@ impl Command for QuotePayment {
             return Err(PaymentRefusal::StripeAccountNotReady);
         }
         let quote = fees::card_quote(&property.fees, amount)?;
+        if quote.total.amount() > STRIPE_MOST {
+            return Err(PaymentRefusal::TooMuch);
+        }
         Ok(vec![PaymentEvent::PaymentQuoted {
             invoice_id: self.invoice_id,
             property_id: terms.property,
@@ -432,16 +449,17 @@ impl Command for AbandonPayment {
         let quote = state.quoted()?;
         match (&self.reason, &state.phase) {
             // What the invoice did not admit, or Stripe refused, is over at once.
-            (CancelReason::NotReserved { .. } | CancelReason::Rejected { .. }, phase)
-                if matches!(phase, Phase::Requested | Phase::Submitting) =>
-            {
+            (CancelReason::NotReserved { .. }, Phase::Requested)
+            | (CancelReason::Rejected { .. }, Phase::Requested | Phase::Submitting) => {
                 Ok(vec![PaymentEvent::PaymentCanceled {
                     invoice_id: quote.invoice,
                     reserved: matches!(self.reason, CancelReason::Rejected { .. }),
                     reason: self.reason,
                 }])
             }
-            (_, Phase::Succeeded | Phase::Quarantined | Phase::Canceled | Phase::Processing) => Ok(vec![]),
+            // What was submitted had been reserved: the word is stale.
+            (CancelReason::NotReserved { .. }, Phase::Submitting | Phase::Submitted | Phase::ActionRequired)
+            | (_, Phase::Succeeded | Phase::Quarantined | Phase::Canceled | Phase::Processing) => Ok(vec![]),
             _ => cancel(state, self.reason),
         }
     }
@@ -528,6 +546,10 @@ impl Command for RecordIntent {
             return Err(PaymentRefusal::OtherIntent);
         }
         let mut events = Vec::new();
+        // Whoever could pay by it never saw its secret: only money brings a payment back that was given up.
+        if state.phase == Phase::Canceled && self.state != IntentState::Succeeded {
+            return Ok(events);
+        }
         if state.intent.is_none() {
             events.push(PaymentEvent::PaymentSubmitted {
                 intent: self.intent.clone(),
@@ -567,7 +589,6 @@ impl RecordIntent {
                 charge: self.charge,
                 card: self.card,
             }),
-            _ if state.phase == Phase::Canceled => None,
             IntentState::Canceled => Some(PaymentEvent::PaymentCanceled {
                 invoice_id: quote.invoice,
                 reason: state.cancellation.clone().unwrap_or(CancelReason::AtProvider),
@@ -580,8 +601,8 @@ impl RecordIntent {
             }
             IntentState::AwaitingMethod => {
                 let decline = self.decline?;
-                let known = state.last_declined.as_ref();
-                let repeated = known.is_some_and(|(charge, code)| *charge == self.charge && *code == decline.code);
+                let repeated =
+                    state.declines.iter().any(|(charge, code)| *charge == self.charge && *code == decline.code);
                 (!repeated).then_some(PaymentEvent::PaymentDeclined {
                     code: decline.code,
                     decline_code: decline.decline_code,

@@ -70,25 +70,23 @@ pub struct Refund {
 
 impl Refund {
     /// Folds one of the payment's refund events.
-    pub(crate) fn evolve(refunds: &mut Vec<Self>, event: PaymentEvent) {
-        let mut set = |id: RefundId, phase: RefundPhase| {
-            if let Some(refund) = refunds.iter_mut().find(|refund| refund.id == id) {
+    pub(crate) fn evolve(refunds: &mut Vec<Self>, event: &PaymentEvent) {
+        let mut set = |id: &RefundId, phase: RefundPhase, reversed: Option<Money>| {
+            if let Some(refund) = refunds.iter_mut().find(|refund| refund.id == *id) {
                 refund.phase = phase;
+                refund.reversed = reversed.unwrap_or(refund.reversed);
             }
         };
         match event {
             PaymentEvent::RefundRequested { refund_id, amount, .. } => {
                 let reversed = Money::zero(amount.currency());
-                refunds.push(Self { id: refund_id, amount, phase: RefundPhase::Requested, reversed });
+                refunds.push(Self { id: *refund_id, amount: *amount, phase: RefundPhase::Requested, reversed });
             }
-            PaymentEvent::RefundSubmitting { refund_id, .. } => set(refund_id, RefundPhase::Submitting),
-            PaymentEvent::RefundOutcomeUnknown { refund_id, .. } => set(refund_id, RefundPhase::Unknown),
-            PaymentEvent::RefundFailed { refund_id, .. } => set(refund_id, RefundPhase::Failed),
+            PaymentEvent::RefundSubmitting { refund_id, .. } => set(refund_id, RefundPhase::Submitting, None),
+            PaymentEvent::RefundOutcomeUnknown { refund_id, .. } => set(refund_id, RefundPhase::Unknown, None),
+            PaymentEvent::RefundFailed { refund_id, .. } => set(refund_id, RefundPhase::Failed, None),
             PaymentEvent::RefundSucceeded { refund_id, reversed, .. } => {
-                set(refund_id, RefundPhase::Succeeded);
-                if let Some(refund) = refunds.iter_mut().find(|refund| refund.id == refund_id) {
-                    refund.reversed = reversed;
-                }
+                set(refund_id, RefundPhase::Succeeded, Some(*reversed));
             }
             PaymentEvent::PaymentQuoted { .. }
             | PaymentEvent::PaymentRequested {}

@@ -1,4 +1,4 @@
-//! Every command, once. What walks commands (HTTP, OpenAPI, schemas, the role table) is a visitor.
+//! Every command, once. What walks commands (HTTP, `OpenAPI`, schemas, the role table) is a visitor.
 
 use crate::{
     Command, access, email, invoice, job, organization, payment, property, refund, resident, sign_in, stripe_account,

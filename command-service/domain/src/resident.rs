@@ -129,6 +129,8 @@ pub struct Resident {
     pub homes: Vec<Home>,
     /// Every property they ever lived in: its managers keep seeing what concerns them.
     properties: Vec<PropertyId>,
+    /// Where they lived before, and until when.
+    left: Vec<(UnitId, NaiveDate)>,
     pub erased: bool,
 }
 
@@ -178,7 +180,10 @@ impl Aggregate for Resident {
                     self.properties.push(property_id);
                 }
             }
-            ResidentEvent::ResidentMovedOut { unit_id, .. } => self.homes.retain(|home| home.unit_id != unit_id),
+            ResidentEvent::ResidentMovedOut { unit_id, on, .. } => {
+                self.homes.retain(|home| home.unit_id != unit_id);
+                self.left.push((unit_id, on));
+            }
             ResidentEvent::ResidentErased { .. } => self.erased = true,
         }
     }
@@ -397,8 +402,10 @@ impl Command for MoveResidentOut {
         if state.record.is_none() {
             return Err(ResidentRefusal::NotFound);
         }
-        let home =
-            state.homes.iter().find(|home| home.unit_id == self.unit_id).ok_or(ResidentRefusal::NotLivingThere)?;
+        let Some(home) = state.homes.iter().find(|home| home.unit_id == self.unit_id) else {
+            let repeated = state.left.contains(&(self.unit_id, self.on));
+            return if repeated { Ok(vec![]) } else { Err(ResidentRefusal::NotLivingThere) };
+        };
         if self.on < home.on {
             return Err(ResidentRefusal::LeftBeforeComing);
         }

@@ -67,9 +67,12 @@ refusals! {
 #[derive(Debug, Default)]
 pub struct StripeAccount {
     name: Option<Name>,
+    country: Option<String>,
     external: Option<String>,
     status: Option<StripeAccountStatus>,
     disconnected: bool,
+    /// Why Stripe would not open it.
+    refused: Option<String>,
 }
 
 impl StripeAccount {
@@ -102,12 +105,19 @@ impl Aggregate for StripeAccount {
 
     fn evolve(&mut self, event: &StripeAccountEvent) {
         match event.clone() {
-            StripeAccountEvent::StripeConnectionRequested { name, .. } => self.name = Some(name),
+            StripeAccountEvent::StripeConnectionRequested { name, country } => {
+                self.name = Some(name);
+                self.country = Some(country);
+            }
             StripeAccountEvent::StripeAccountCreated { account } => self.external = Some(account),
-            StripeAccountEvent::StripeConnectionFailed { .. } => {}
+            StripeAccountEvent::StripeConnectionFailed { code } => self.refused = Some(code),
             StripeAccountEvent::StripeAccountStatusChanged { status } => self.status = Some(status),
             StripeAccountEvent::StripeAccountDisconnected { .. } => self.disconnected = true,
-            StripeAccountEvent::StripeReconnectionRequested {} => self.disconnected = false,
+            StripeAccountEvent::StripeReconnectionRequested {} => {
+                self.disconnected = false;
+                // What Stripe said before may not hold any more: it takes payments again when Stripe says so again.
+                self.status = None;
+            }
         }
     }
 }
@@ -130,7 +140,7 @@ impl Command for ConnectStripeAccount {
             None => {
                 Ok(vec![StripeAccountEvent::StripeConnectionRequested { name: self.name, country: country.to_owned() }])
             }
-            Some(name) if *name == self.name => Ok(vec![]),
+            Some(name) if *name == self.name && state.country.as_deref() == Some(country) => Ok(vec![]),
             Some(_) => Err(StripeAccountRefusal::ConnectedOtherwise),
         }
     }
@@ -218,7 +228,7 @@ impl Command for RecordStripeAccount {
                 }
             }
             AccountReport::Refused { code } => {
-                if state.external.is_none() {
+                if state.external.is_none() && state.refused.as_deref() != Some(code.as_str()) {
                     events.push(StripeAccountEvent::StripeConnectionFailed { code });
                 }
             }

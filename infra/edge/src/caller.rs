@@ -1,0 +1,174 @@
+//! Who is calling: a token or a session, looked up afresh at least every two seconds.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use event_store::BusinessClock;
+use events::{OrganizationId, PropertyId, ResidentId, Role};
+use poem::{FromRequest, Request, RequestBody, http::header};
+use sqlx::{PgPool, Row};
+
+use crate::{Credentials, Problem, credentials};
+
+/// The name of the session's cookie.
+pub const SESSION_COOKIE: &str = "propty_session";
+/// A revocation takes effect within this time (and the read model's lag).
+const FRESH: Duration = Duration::from_secs(2);
+const CACHED: usize = 50_000;
+
+/// Who asks, and what they may reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub organization: OrganizationId,
+    pub role: Role,
+    /// The only property that the caller reaches.
+    pub property: Option<PropertyId>,
+    pub resident: Option<ResidentId>,
+    /// `token:…` or `session:…`.
+    pub name: String,
+    /// Where the request came from.
+    pub address: Option<String>,
+    expires_at: DateTime<Utc>,
+}
+
+type Cache = HashMap<String, (Instant, Option<Caller>)>;
+
+/// Looks callers up.
+#[derive(Debug, Clone)]
+pub struct Authenticator {
+    pool: PgPool,
+    clock: BusinessClock,
+    credentials: Credentials,
+    cache: Arc<Mutex<Cache>>,
+    /// Set behind a reverse proxy that writes it: the header with the client's address.
+    address_header: Option<String>,
+}
+
+impl Authenticator {
+    /// `pool` sees all organizations: which one is what is being found out.
+    pub fn new(pool: PgPool, clock: BusinessClock, credentials: Credentials, address_header: Option<String>) -> Self {
+        Self { pool, clock, credentials, cache: Arc::default(), address_header }
+    }
+
+    /// The caller of a request.
+    pub async fn authenticate(&self, request: &Request) -> Result<Caller, Problem> {
+        let key = self.key(request).ok_or_else(Problem::unauthenticated)?;
+        let cached = {
+            let cache = self.cached();
+            cache.get(&key).filter(|(since, _)| since.elapsed() < FRESH).map(|(_, caller)| caller.clone())
+        };
+        let found = match cached {
+            Some(found) => found,
+            None => {
+                let found = self.look_up(&key).await?;
+                let mut cache = self.cached();
+                if cache.len() > CACHED {
+                    cache.clear();
+                }
+                cache.insert(key, (Instant::now(), found.clone()));
+                found
+            }
+        };
+        let mut caller = found.filter(|caller| caller.expires_at > self.clock.now()).ok_or_else(Problem::unauthenticated)?;
+        caller.address = self.address(request);
+        Ok(caller)
+    }
+
+    /// Where a request came from, as far as that can be known.
+    pub fn address(&self, request: &Request) -> Option<String> {
+        match &self.address_header {
+            Some(name) => request.header(name.as_str()).map(|value| value.split(',').next().unwrap_or(value).trim().to_owned()),
+            None => request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()),
+        }
+    }
+
+    /// `t:` and the token's hash, or `s:` and the session's id.
+    fn key(&self, request: &Request) -> Option<String> {
+        if let Some(value) = request.header(header::AUTHORIZATION) {
+            let (scheme, token) = value.split_once(' ')?;
+            return scheme.eq_ignore_ascii_case("bearer").then(|| format!("t:{}", credentials::hash(token.trim())));
+        }
+        let cookie = request.cookie().get(SESSION_COOKIE)?;
+        let session = self.credentials.check_session(cookie.value_str())?;
+        Some(format!("s:{session}"))
+    }
+
+    async fn look_up(&self, key: &str) -> Result<Option<Caller>, Problem> {
+        match key.split_once(':') {
+            Some(("t", hash)) => self.token(hash).await,
+            Some(("s", id)) => self.session(id).await,
+            _ => Ok(None),
+        }
+    }
+
+    async fn token(&self, hash: &str) -> Result<Option<Caller>, Problem> {
+        let row = sqlx::query(
+            "select token_id, organization_id, role, property_id, expires_at from read.access_token
+             where hash = $1 and revoked_at is null",
+        )
+        .bind(hash)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let role: &str = row.try_get("role")?;
+        let Ok(role) = role.parse() else { return Ok(None) };
+        let id: uuid::Uuid = row.try_get("token_id")?;
+        Ok(Some(Caller {
+            organization: OrganizationId(row.try_get("organization_id")?),
+            role,
+            property: row.try_get::<Option<uuid::Uuid>, _>("property_id")?.map(PropertyId),
+            resident: None,
+            name: format!("token:{id}"),
+            address: None,
+            expires_at: row.try_get("expires_at")?,
+        }))
+    }
+
+    async fn session(&self, id: &str) -> Result<Option<Caller>, Problem> {
+        let Ok(id) = id.parse::<uuid::Uuid>() else { return Ok(None) };
+        let row = sqlx::query(
+            "select session.organization_id, session.resident_id, session.expires_at from read.session session
+             join read.resident resident using (resident_id)
+             where sign_in_id = $1 and opened_at is not null and closed_at is null and resident.status = 'Active'",
+        )
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Caller {
+            organization: OrganizationId(row.try_get("organization_id")?),
+            role: Role::Resident,
+            property: None,
+            resident: Some(ResidentId(row.try_get("resident_id")?)),
+            name: format!("session:{id}"),
+            address: None,
+            expires_at: row.try_get("expires_at")?,
+        }))
+    }
+
+    fn cached(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> FromRequest<'a> for Caller {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let authenticator = request.data::<Authenticator>().ok_or_else(Problem::unauthenticated)?;
+        Ok(authenticator.authenticate(request).await?)
+    }
+}
+
+impl Caller {
+    /// Refuses a role that an operation does not admit.
+    pub fn admit(&self, roles: &[Role]) -> Result<(), Problem> {
+        if roles.contains(&self.role) {
+            return Ok(());
+        }
+        let names: Vec<&str> = roles.iter().filter(|role| Role::PEOPLE.contains(role)).map(|role| role.name()).collect();
+        Err(Problem::forbidden(format!("this is for {}", names.join(", "))))
+    }
+}
