@@ -1,1 +1,18 @@
-//! command-service.
+//! Commands in, events out, effects done: the HTTP command API, webhook intake, processes and the effect worker.
+
+pub mod effects;
+pub mod engine;
+pub mod fault;
+pub mod http;
+pub mod intake;
+pub mod openapi;
+pub mod outbox;
+pub mod providers;
+pub mod reactor;
+pub mod registry;
+pub mod worker;
+
+pub use engine::{Answer, Ask, Engine, Expect};
+pub use fault::Fault;
+pub use providers::Providers;
+pub use registry::Registry;

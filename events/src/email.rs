@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     EmailAddress, InvoiceId, Language, MessageId, Money, PaymentId, PropertyId, ResidentId, Sealed, SignInId,
+    invoice::OfflineMethod,
     text::Title,
 };
 
-/// What an e-mail tells, with the facts as of its cause, so that it can be rendered again byte by byte.
+/// What an e-mail tells, with the facts as of its cause. What else it shows is read when it is rendered, and then frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EmailContent {
     InvoicePublished {
@@ -26,10 +27,19 @@ pub enum EmailContent {
         fee: Money,
         balance: Money,
         received_on: NaiveDate,
+        means: PaymentMeans,
     },
     SignInLink {
         sign_in_id: SignInId,
     },
+}
+
+/// How a receipt names what was paid with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PaymentMeans {
+    Card { brand: String, last4: String },
+    Online,
+    Offline { method: OfflineMethod },
 }
 
 impl EmailContent {

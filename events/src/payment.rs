@@ -90,10 +90,10 @@ events! {
             expires_at: DateTime<Utc>,
         },
         /// The resident went on to pay at the quoted price.
-        PaymentRequested = 1 {},
+        PaymentRequested = 1 { invoice_id: InvoiceId, amount: Money },
         /// The intent to call Stripe, committed before the call.
         PaymentSubmitting = 1 { request: FrozenIntent },
-        /// Stripe holds the PaymentIntent; the resident can complete it in Stripe's form.
+        /// Stripe holds the `PaymentIntent`; the resident can complete it in Stripe's form.
         PaymentSubmitted = 1 {
             /// Stripe's `pi_…`.
             intent: String,

@@ -3,9 +3,13 @@
 use chrono::{DateTime, Utc};
 use events::{AccessTokenEvent, Recorded};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::model::{Column, FoldError, ReadModel};
+use crate::{
+    model::{Column, FoldError, ReadModel},
+    query::{Page, Paging, QueryError, Sort, Visibility, page, select, within_property},
+};
 
 /// Tokens that were issued.
 #[derive(Debug)]
@@ -69,4 +73,27 @@ impl ReadModel for AccessTokens {
             }
         }
     }
+}
+
+/// A token as people see it: without its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenView {
+    pub token_id: Uuid,
+    pub label: String,
+    pub role: String,
+    pub property_id: Option<Uuid>,
+    pub issued_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A page of tokens, latest first.
+pub async fn list(
+    connection: &mut PgConnection,
+    visibility: Visibility,
+    paging: &Paging,
+) -> Result<Page<TokenView>, QueryError> {
+    let mut query = select("select token.* from read.access_token token where true");
+    within_property(&mut query, "token.property_id", visibility);
+    page(connection, query, &Sort::instant("issued_at", "token_id").descending(), paging).await
 }

@@ -4,7 +4,6 @@ use std::{collections::HashMap, marker::PhantomData};
 
 use events::{Recorded, ResidentEvent};
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 use sqlx::{Executor, PgConnection, Row};
 use uuid::Uuid;
 
@@ -22,6 +21,17 @@ pub enum ApplyError {
     Fold(#[from] FoldError),
     #[error("the events could not be read")]
     Read(#[from] event_store::AppendError),
+}
+
+impl ApplyError {
+    /// Whether something on the page is to blame, and not the connection.
+    pub(crate) fn is_of_the_page(&self) -> bool {
+        match self {
+            Self::Database(error) => error.as_database_error().is_some(),
+            Self::Fold(_) => true,
+            Self::Read(_) => false,
+        }
+    }
 }
 
 /// Carries a model's row type behind [`Shape`].
@@ -64,6 +74,10 @@ impl<M: ReadModel> Shape for Typed<M> {
         erased_resident(event).is_some_and(|_| M::PERSONAL.is_some()) || !matches!(M::keys(event), Ok(keys) if keys.is_empty())
     }
 
+    fn keys(&self, event: &Recorded) -> Vec<Uuid> {
+        M::keys(event).unwrap_or_else(|_| vec![event.stream_id])
+    }
+
     fn apply<'a>(
         &'a self,
         connection: &'a mut PgConnection,
@@ -95,8 +109,9 @@ async fn fold_part<M: ReadModel>(
     generation: &Generation,
     events: &[Recorded],
 ) -> Result<(), ApplyError> {
-    let mut touched = Vec::new();
-    let mut keys = Vec::new();
+    let mut stalled = stalled(connection, generation).await?;
+    let mut touched = Vec::with_capacity(events.len());
+    let mut keys = Vec::with_capacity(events.len());
     for event in events {
         match M::keys(event) {
             Ok(found) => {
@@ -104,7 +119,10 @@ async fn fold_part<M: ReadModel>(
                 touched.push((event, found));
             }
             // Which rows hang on it cannot be told, so its stream's id stands for the key.
-            Err(error) => stall(connection, generation, event.stream_id, event, &error).await?,
+            Err(error) => {
+                stall(connection, generation, event.stream_id, event, &error).await?;
+                stalled.insert(event.stream_id, event.global_position);
+            }
         }
     }
     if keys.is_empty() {
@@ -112,25 +130,25 @@ async fn fold_part<M: ReadModel>(
     }
     keys.sort_unstable();
     keys.dedup();
-    let mut stalled = stalled(connection, generation, &keys).await?;
     let mut rows = load::<M>(connection, generation, &keys).await?;
-    let mut changed: HashMap<Uuid, Option<M::Row>> = HashMap::new();
+    let mut changed: HashMap<Uuid, Option<M::Row>> = HashMap::with_capacity(keys.len());
     for (event, found) in touched {
+        let waits = |key: &Uuid| stalled.get(key).is_some_and(|since| *since < event.global_position);
+        if waits(&event.stream_id) {
+            continue;
+        }
         for key in found {
-            if stalled.contains(&key) {
+            if stalled.contains_key(&key) {
                 continue;
             }
-            let row = match changed.get(&key) {
-                Some(row) => row.clone(),
-                None => rows.remove(&key),
-            };
+            let row = changed.remove(&key).unwrap_or_else(|| rows.remove(&key));
             match M::fold(row.clone(), key, event) {
                 Ok(row) => {
                     changed.insert(key, row);
                 }
                 Err(error) => {
                     stall(connection, generation, key, event, &error).await?;
-                    stalled.push(key);
+                    stalled.insert(key, event.global_position);
                     if row.is_some() {
                         changed.insert(key, row);
                     }
@@ -148,16 +166,16 @@ async fn load<M: ReadModel>(
 ) -> Result<HashMap<Uuid, M::Row>, ApplyError> {
     let key = key_column::<M>();
     let rows = sqlx::query(&format!(
-        "select {key} as key, row_to_json(stored) as row from {} stored where {key} = any($1)",
+        "select {key} as key, row_to_json(stored)::text as row from {} stored where {key} = any($1)",
         generation.table()
     ))
     .bind(keys)
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
+    rows.iter()
         .map(|row| {
-            let value: Value = row.try_get("row")?;
-            Ok((row.try_get("key")?, serde_json::from_value(value).map_err(FoldError::from)?))
+            let text: &str = row.try_get("row")?;
+            Ok((row.try_get("key")?, serde_json::from_str(text).map_err(FoldError::from)?))
         })
         .collect()
 }
@@ -210,21 +228,15 @@ async fn empty(
     Ok(())
 }
 
-async fn stalled(
-    connection: &mut PgConnection,
-    generation: &Generation,
-    keys: &[Uuid],
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    let names: Vec<String> = keys.iter().map(Uuid::to_string).collect();
-    let found: Vec<String> = sqlx::query_scalar(
-        "select key from engine.stalled where read_model = $1 and generation = $2 and key = any($3)",
-    )
-    .bind(generation.model)
-    .bind(generation.number)
-    .bind(names)
-    .fetch_all(connection)
-    .await?;
-    Ok(found.iter().filter_map(|key| key.parse().ok()).collect())
+/// The keys that wait, with the positions of what they wait behind. Hardly ever any.
+async fn stalled(connection: &mut PgConnection, generation: &Generation) -> Result<HashMap<Uuid, i64>, sqlx::Error> {
+    let found: Vec<(String, i64)> =
+        sqlx::query_as("select key, global_position from engine.stalled where read_model = $1 and generation = $2")
+            .bind(generation.model)
+            .bind(generation.number)
+            .fetch_all(connection)
+            .await?;
+    Ok(found.into_iter().filter_map(|(key, position)| Some((key.parse().ok()?, position))).collect())
 }
 
 async fn stall(
@@ -271,7 +283,9 @@ pub async fn apply_one_by_one(
                 connection.execute("rollback to savepoint one_event").await?;
                 tracing::error!(%error, read_model = generation.model, "the database refused a row");
                 let unexpected = FoldError::Unexpected("the database refused the row");
-                stall(connection, generation, event.stream_id, event, &unexpected).await?;
+                for key in shape.keys(event) {
+                    stall(connection, generation, key, event, &unexpected).await?;
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use event_store::keyring::sha256;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use sqlx::{Executor, PgConnection, PgPool, Row};
+use uuid::Uuid;
 
 use events::Recorded;
 
@@ -16,6 +17,9 @@ pub trait Shape: Send + Sync + std::fmt::Debug {
     fn columns(&self) -> &'static [Column];
     fn indexes(&self) -> &'static [&'static str];
     fn personal(&self) -> Option<(&'static str, &'static [&'static str])>;
+
+    /// The rows that hang on the event, or its stream's id when that cannot be told.
+    fn keys(&self, event: &Recorded) -> Vec<Uuid>;
 
     /// Folds a page into the generation's table, within the caller's transaction.
     fn apply<'a>(
@@ -119,23 +123,33 @@ pub async fn create(pool: &PgPool, shape: &dyn Shape) -> Result<Generation, sqlx
     Ok(generation)
 }
 
-/// Puts a generation behind the model's view and drops the one that was there, in one transaction.
-pub async fn swap(pool: &PgPool, generation: &Generation) -> Result<(), sqlx::Error> {
+/// Puts a generation behind the model's view and drops the one that was there, in one transaction. When a newer
+/// generation took its place meanwhile, that one stays and `false` is returned.
+pub async fn swap(pool: &PgPool, generation: &Generation) -> Result<bool, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query("select pg_advisory_xact_lock(hashtext('propty read models'))").execute(&mut *transaction).await?;
     let old: Vec<i32> = sqlx::query_scalar(
-        "delete from engine.read_models where name = $1 and generation <> $2 and generation < $2 returning generation",
+        "delete from engine.read_models where name = $1 and generation < $2 returning generation",
     )
     .bind(generation.model)
     .bind(generation.number)
     .fetch_all(&mut *transaction)
     .await?;
-    sqlx::query("update engine.read_models set state = 'live' where name = $1 and generation = $2")
+    let found = sqlx::query("update engine.read_models set state = 'live' where name = $1 and generation = $2")
         .bind(generation.model)
         .bind(generation.number)
         .execute(&mut *transaction)
         .await?;
+    if found.rows_affected() == 0 {
+        return Ok(false);
+    }
     let name = generation.model;
+    let dropped: Vec<Generation> = old.into_iter().map(|number| Generation { model: name, number }).collect();
+    // Whoever folds holds the checkpoint first and the table second; the other way round would be a deadlock.
+    sqlx::query("delete from engine.checkpoints where subscriber = any($1)")
+        .bind(dropped.iter().map(Generation::subscriber).collect::<Vec<_>>())
+        .execute(&mut *transaction)
+        .await?;
     transaction
         .execute(&*format!(
             "drop view if exists read.{name};
@@ -144,20 +158,16 @@ pub async fn swap(pool: &PgPool, generation: &Generation) -> Result<(), sqlx::Er
             table = generation.table(),
         ))
         .await?;
-    for number in old {
-        let dropped = Generation { model: name, number };
-        transaction.execute(&*format!("drop schema if exists {} cascade", dropped.schema())).await?;
-        sqlx::query("delete from engine.checkpoints where subscriber = $1")
-            .bind(dropped.subscriber())
-            .execute(&mut *transaction)
-            .await?;
+    for generation in &dropped {
+        transaction.execute(&*format!("drop schema if exists {} cascade", generation.schema())).await?;
         sqlx::query("delete from engine.stalled where read_model = $1 and generation = $2")
             .bind(name)
-            .bind(number)
+            .bind(generation.number)
             .execute(&mut *transaction)
             .await?;
     }
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(true)
 }
 
 /// A generation's rows in the order of their keys, as text: what two rebuilds must agree on.

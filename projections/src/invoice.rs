@@ -8,12 +8,17 @@ use uuid::Uuid;
 
 use crate::model::{Column, FoldError, ReadModel};
 
+pub use queries::{Filter, InvoiceDetail, InvoiceView, SortBy, detail, list};
+
+#[path = "invoice_queries.rs"]
+mod queries;
+
 /// Invoices as they stand.
 #[derive(Debug)]
 pub struct Invoices;
 
 /// An invoice as it stands. Overdue is not a column: it follows from `due_on` and the day of the question.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InvoiceRow {
     pub invoice_id: Uuid,
     pub organization_id: Uuid,

@@ -2,12 +2,33 @@
 
 pub mod access_token;
 pub mod apply;
+pub mod dashboard;
 pub mod generation;
 pub mod invoice;
+pub mod job;
+pub mod job_item;
+pub mod message;
 pub mod model;
+pub mod movement;
+pub mod organization;
+pub mod payment;
+pub mod position;
 pub mod projector;
+pub mod property;
+pub mod query;
 pub mod rebuild;
+pub mod residency;
+pub mod resident;
 pub mod session;
+pub mod status;
+pub mod stream_event;
+pub mod stripe_account;
+pub mod suppression;
+pub mod tenant;
+pub mod text;
+pub mod unit;
 
 pub use model::{FoldError, Model, ReadModel, models};
+pub use position::Freshness;
 pub use projector::Projector;
+pub use query::{Cursor, Page, Paging, QueryError, Visibility};

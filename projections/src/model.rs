@@ -54,6 +54,19 @@ pub fn models() -> Vec<Model> {
     vec![
         Typed::<crate::access_token::AccessTokens>::boxed(),
         Typed::<crate::invoice::Invoices>::boxed(),
+        Typed::<crate::job::Jobs>::boxed(),
+        Typed::<crate::job_item::JobItems>::boxed(),
+        Typed::<crate::message::Messages>::boxed(),
+        Typed::<crate::movement::Movements>::boxed(),
+        Typed::<crate::organization::Organizations>::boxed(),
+        Typed::<crate::payment::Payments>::boxed(),
+        Typed::<crate::property::Properties>::boxed(),
+        Typed::<crate::residency::Residencies>::boxed(),
+        Typed::<crate::resident::Residents>::boxed(),
         Typed::<crate::session::Sessions>::boxed(),
+        Typed::<crate::stream_event::StreamEvents>::boxed(),
+        Typed::<crate::stripe_account::StripeAccounts>::boxed(),
+        Typed::<crate::suppression::Suppressions>::boxed(),
+        Typed::<crate::unit::Units>::boxed(),
     ]
 }

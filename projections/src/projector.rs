@@ -124,7 +124,7 @@ impl Projector {
         end: i64,
     ) -> Result<(), ApplyError> {
         match fold_once(self.pool(), model, generation, position, events, end, false).await {
-            Err(ApplyError::Database(error)) if error.as_database_error().is_some() => {
+            Err(error) if error.is_of_the_page() => {
                 tracing::warn!(%error, read_model = model.name(), "a page failed; its events are tried one by one");
                 fold_once(self.pool(), model, generation, position, events, end, true).await
             }

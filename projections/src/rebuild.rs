@@ -57,7 +57,7 @@ async fn fill(
             return Ok(());
         }
         match fold_once(store.pool(), shape, generation, position, &page.events, page.end, false).await {
-            Err(ApplyError::Database(error)) if error.as_database_error().is_some() => {
+            Err(error) if error.is_of_the_page() => {
                 fold_once(store.pool(), shape, generation, position, &page.events, page.end, true).await?;
             }
             done => done?,

@@ -12,8 +12,15 @@ begin
                 null;
             end;
         end if;
-        if not pg_has_role(current_user, wanted, 'member') then
-            execute format('grant %I to %I', wanted, current_user);
+        -- Since PostgreSQL 16, who creates a role is its member without the right to SET ROLE.
+        if not pg_has_role(current_user, wanted,
+                case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) then
+            begin
+                execute format('grant %I to %I', wanted, current_user);
+            -- internal_error: "tuple concurrently updated", by another database's same grant
+            exception when unique_violation or internal_error then
+                null;
+            end;
         end if;
     end loop;
 end

@@ -56,7 +56,7 @@ create table log.heads (
 );
 
 create table log.head (
-    only boolean primary key default true check (only),
+    single boolean primary key default true check (single),
     global_position bigint not null
 );
 insert into log.head (global_position) values (0);
@@ -69,6 +69,16 @@ $$;
 
 create trigger events_are_append_only before update or delete or truncate on log.events
     for each statement execute function log.refuse_change();
+-- The parent's trigger does not fire for a statement on a partition itself.
+do $$
+begin
+    for part in 0..15 loop
+        execute format(
+            'create trigger events_are_append_only before update or delete or truncate on log.events_%s
+                 for each statement execute function log.refuse_change()', part);
+    end loop;
+end
+$$;
 create trigger entries_are_append_only before update or delete or truncate on log.entries
     for each statement execute function log.refuse_change();
 

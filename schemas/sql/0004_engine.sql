@@ -2,7 +2,7 @@
 set role propty_owner;
 
 create table engine.installation (
-    only boolean primary key default true check (only),
+    single boolean primary key default true check (single),
     id uuid not null default gen_random_uuid(),
     -- bumped when a restored history is accepted; part of cursors, checkpoints and effect keys
     incarnation integer not null default 1,
@@ -12,7 +12,7 @@ create table engine.installation (
 insert into engine.installation default values;
 
 create table engine.clock (
-    only boolean primary key default true check (only),
+    single boolean primary key default true check (single),
     -- added to the machine's clock; zero except in demo and tests
     offset_seconds bigint not null default 0
 );
@@ -51,6 +51,9 @@ create table engine.outbox (
     attempts integer not null default 0,
     holder uuid,
     lease_until timestamptz,
+    -- a provider is being called: a crash now leaves the outcome unknown
+    calling boolean not null default false,
+    first_called_at timestamptz,
     last_error text,
     created_at timestamptz not null default now(),
     finished_at timestamptz

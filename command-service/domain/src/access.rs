@@ -65,7 +65,7 @@ impl Aggregate for AccessToken {
 impl Command for IssueAccessToken {
     type Aggregate = AccessToken;
     const NAME: &'static str = "IssueAccessToken";
-    // People go through the edge, which makes the secret.
+    // The secret is made at the edge, so people cannot ask for this by name; see `Registry`.
     const ROLES: &'static [Role] = &[Role::Operator];
 
     fn stream(&self, _: OrganizationId) -> Uuid {
@@ -130,5 +130,85 @@ impl Command for RevokeAccessToken {
 
     fn example() -> Value {
         json!({ "token_id": "01935c2e-0000-7000-8000-000000000801" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        fixtures::{PROPERTY, community, instant},
+        from, given,
+    };
+
+    const TOKEN: TokenId = TokenId(Uuid::from_u128(0xb0));
+
+    fn issue(role: Role, property_id: Option<PropertyId>) -> IssueAccessToken {
+        IssueAccessToken {
+            token_id: TOKEN,
+            hash: "hash".into(),
+            label: from("front desk"),
+            role,
+            property_id,
+            expires_at: instant("2026-06-01T00:00:00Z"),
+        }
+    }
+
+    fn issued(role: Role, property_id: Option<PropertyId>) -> AccessTokenEvent {
+        AccessTokenEvent::AccessTokenIssued {
+            hash: "hash".into(),
+            label: from("front desk"),
+            role,
+            property_id,
+            expires_at: instant("2026-06-01T00:00:00Z"),
+        }
+    }
+
+    #[test]
+    fn a_token_is_issued_to_people_with_the_scope_of_their_role() {
+        for (role, property) in [
+            (Role::OrganizationManager, None),
+            (Role::PropertyAdmin, Some(PROPERTY)),
+            (Role::PropertyManager, Some(PROPERTY)),
+            (Role::ComplianceAuditor, None),
+            (Role::ComplianceAuditor, Some(PROPERTY)),
+            (Role::Integrator, None),
+        ] {
+            given([]).facts(community()).accepts(issue(role, property), [issued(role, property)]);
+        }
+    }
+
+    #[test]
+    fn no_token_goes_beyond_its_role() {
+        for role in [Role::Resident, Role::Operator, Role::Process, Role::Provider] {
+            given([]).facts(community()).refuses(issue(role, None), AccessRefusal::NotForPeople);
+        }
+        for role in [Role::PropertyAdmin, Role::PropertyManager] {
+            given([]).facts(community()).refuses(issue(role, None), AccessRefusal::PropertyNeeded);
+        }
+        let everywhere = issue(Role::OrganizationManager, Some(PROPERTY));
+        given([]).facts(community()).refuses(everywhere, AccessRefusal::PropertyNotAllowed);
+        given([]).refuses(issue(Role::PropertyAdmin, Some(PROPERTY)), AccessRefusal::NoSuchProperty);
+    }
+
+    #[test]
+    fn a_token_expires_within_400_days() {
+        for expires_at in ["2026-03-01T12:00:00Z", "2027-04-05T12:00:01Z"] {
+            let command = IssueAccessToken { expires_at: instant(expires_at), ..issue(Role::Integrator, None) };
+            given([]).refuses(command, AccessRefusal::ExpiryOutOfRange);
+        }
+    }
+
+    #[test]
+    fn a_token_is_another_when_its_secret_is() {
+        let other = IssueAccessToken { hash: "other".into(), ..issue(Role::Integrator, None) };
+        given([issued(Role::Integrator, None)]).refuses(other, AccessRefusal::IdTaken);
+    }
+
+    #[test]
+    fn a_token_is_revoked_once() {
+        let revoke = RevokeAccessToken { token_id: TOKEN };
+        given([issued(Role::Integrator, None)]).accepts(revoke.clone(), [AccessTokenEvent::AccessTokenRevoked {}]);
+        given([]).refuses(revoke, AccessRefusal::NotFound);
     }
 }

@@ -96,3 +96,49 @@ impl Context {
         zone.day_of(self.now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::fixtures::{PROPERTY, RESIDENT, day, instant, zone};
+
+    #[test]
+    fn a_role_of_a_property_reaches_that_property_only() {
+        let here = Scope::property(PROPERTY).and_resident(RESIDENT);
+        let elsewhere = Scope::property(PropertyId(Uuid::from_u128(9)));
+        for role in [Role::PropertyAdmin, Role::PropertyManager] {
+            let actor = Actor { property: Some(PROPERTY), ..Actor::of(role) };
+            assert!(actor.reaches(&here));
+            assert!(!actor.reaches(&elsewhere) && !actor.reaches(&Scope::default()));
+            assert!(!Actor::of(role).reaches(&here), "without a property nothing is reached");
+        }
+    }
+
+    #[test]
+    fn a_resident_reaches_their_own_only() {
+        let own = Scope::property(PROPERTY).and_resident(RESIDENT);
+        let actor = |resident| Actor { resident, ..Actor::of(Role::Resident) };
+        assert!(actor(Some(RESIDENT)).reaches(&own));
+        assert!(!actor(Some(ResidentId(Uuid::from_u128(9)))).reaches(&own));
+        assert!(!actor(Some(RESIDENT)).reaches(&Scope::property(PROPERTY)));
+        assert!(!actor(None).reaches(&Scope::default()), "nobody is not the owner of what is nobody's");
+    }
+
+    #[test]
+    fn the_whole_organization_is_reached_unless_a_property_is_named() {
+        let elsewhere = Scope::property(PropertyId(Uuid::from_u128(9)));
+        for role in [Role::OrganizationManager, Role::ComplianceAuditor, Role::Integrator, Role::Process] {
+            assert!(Actor::of(role).reaches(&elsewhere));
+            assert!(!Actor { property: Some(PROPERTY), ..Actor::of(role) }.reaches(&elsewhere));
+        }
+    }
+
+    #[test]
+    fn today_is_the_day_at_the_property() {
+        let context = Context { now: instant("2026-03-01T10:30:00Z"), ..crate::testing::context(Facts::default()) };
+        assert_eq!(context.today(zone("Pacific/Kiritimati")), day("2026-03-02"));
+        assert_eq!(context.today(zone("America/Los_Angeles")), day("2026-03-01"));
+    }
+}

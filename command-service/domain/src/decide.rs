@@ -85,7 +85,9 @@ pub struct Hosted<A> {
 }
 
 /// A command together with its context, ready to decide.
-pub struct Asked<A: Aggregate>(Box<dyn FnOnce(&A) -> Decision<A> + Send>);
+pub struct Asked<A: Aggregate>(Box<Deciding<A>>);
+
+type Deciding<A> = dyn FnOnce(&A) -> Decision<A> + Send;
 
 impl<A: Aggregate> std::fmt::Debug for Asked<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -338,3 +338,6 @@ impl Command for ResendEmail {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

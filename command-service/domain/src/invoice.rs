@@ -194,7 +194,8 @@ pub enum Phase {
 struct Applied {
     payment: PaymentId,
     amount: Money,
-    online: bool,
+    /// How and when it was received; absent: online.
+    offline: Option<(OfflineMethod, NaiveDate)>,
     reversed: Money,
     refunds: Vec<RefundId>,
 }
@@ -278,8 +279,22 @@ impl Invoice {
         Ok(())
     }
 
-    fn applied(&self, payment: PaymentId) -> Option<&Applied> {
-        self.applied.iter().find(|applied| applied.payment == payment)
+    /// Whether the online payment was booked or given up.
+    fn is_over(&self, payment: PaymentId) -> bool {
+        self.closed_claims.contains(&payment) || self.applied_online(payment).is_some()
+    }
+
+    /// How and when an offline payment came in.
+    pub fn offline(&self, payment: PaymentId) -> Option<(OfflineMethod, NaiveDate)> {
+        self.applied_by_hand(payment)?.offline
+    }
+
+    fn applied_online(&self, payment: PaymentId) -> Option<&Applied> {
+        self.applied.iter().find(|applied| applied.offline.is_none() && applied.payment == payment)
+    }
+
+    fn applied_by_hand(&self, payment: PaymentId) -> Option<&Applied> {
+        self.applied.iter().find(|applied| applied.offline.is_some() && applied.payment == payment)
     }
 }
 
@@ -320,13 +335,18 @@ impl Aggregate for Invoice {
                 self.applied.push(Applied {
                     payment: payment_id,
                     amount,
-                    online: source == PaymentSource::Online,
+                    offline: match source {
+                        PaymentSource::Online => None,
+                        PaymentSource::Offline { method, received_on, .. } => Some((method, received_on)),
+                    },
                     reversed: Money::zero(amount.currency()),
                     refunds: Vec::new(),
                 });
             }
             InvoiceEvent::PaymentReversed { payment_id, amount, reason, .. } => {
-                if let Some(applied) = self.applied.iter_mut().find(|applied| applied.payment == payment_id) {
+                let online = matches!(reason, ReversalReason::Refund { .. });
+                let mut found = self.applied.iter_mut().filter(|applied| applied.payment == payment_id);
+                if let Some(applied) = found.find(|applied| applied.offline.is_none() == online) {
                     applied.reversed = applied.reversed.checked_add(amount).unwrap_or(applied.reversed);
                     if let ReversalReason::Refund { refund_id } = reason {
                         applied.refunds.push(refund_id);
@@ -457,8 +477,8 @@ impl Command for EditInvoice {
         }
         let total = total(&self.lines, known.total.currency())?;
         let Self { title, description, lines, due_on, .. } = self;
-        let content = Content { title, description, lines, total, due_on };
-        if content == *known {
+        let edited = Content { title, description, lines, total, due_on };
+        if edited == *known {
             return Ok(vec![]);
         }
         if state.claim.is_some() {
@@ -471,7 +491,7 @@ impl Command for EditInvoice {
         if due_on != known.due_on {
             check_due(due_on, context.today(terms.time_zone))?;
         }
-        let Content { title, description, lines, total, due_on } = content;
+        let Content { title, description, lines, total, due_on } = edited;
         Ok(vec![InvoiceEvent::InvoiceEdited { title, description, lines, total, due_on }])
     }
 
@@ -518,7 +538,7 @@ impl Command for PublishInvoice {
     }
 
     fn decide(self, state: &Invoice, context: &Context) -> Decision<Invoice> {
-        let (terms, content) = state.drafted()?;
+        let (terms, draft) = state.drafted()?;
         match state.phase {
             Phase::Published => return Ok(vec![]),
             Phase::Voided => return Err(InvoiceRefusal::Voided),
@@ -526,7 +546,7 @@ impl Command for PublishInvoice {
             Phase::Discarded => return Err(InvoiceRefusal::NotADraft),
             Phase::Draft => {}
         }
-        check_due(content.due_on, context.today(terms.time_zone))?;
+        check_due(draft.due_on, context.today(terms.time_zone))?;
         Ok(vec![InvoiceEvent::InvoicePublished { resident_id: terms.resident, notify: self.notify }])
     }
 
@@ -573,15 +593,11 @@ impl Command for RecordOfflinePayment {
     }
 
     fn decide(self, state: &Invoice, context: &Context) -> Decision<Invoice> {
-        if let Some(known) = state.applied(self.payment_id) {
-            return if known.amount == self.amount && !known.online {
-                Ok(vec![])
-            } else {
-                Err(InvoiceRefusal::PaymentIdTaken)
-            };
+        if let Some(known) = state.applied_by_hand(self.payment_id) {
+            let same = known.amount == self.amount && known.offline == Some((self.method, self.received_on));
+            return if same { Ok(vec![]) } else { Err(InvoiceRefusal::PaymentIdTaken) };
         }
-        // Stripe may still report money under this id, which must not be taken for booked.
-        if state.closed_claims.contains(&self.payment_id) {
+        if state.applied_online(self.payment_id).is_some() || state.closed_claims.contains(&self.payment_id) {
             return Err(InvoiceRefusal::PaymentIdTaken);
         }
         let (terms, _) = state.payable()?;
@@ -626,10 +642,11 @@ impl Command for CorrectOfflinePayment {
 
     fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
         state.drafted()?;
-        let known = state.applied(self.payment_id).ok_or(InvoiceRefusal::NoSuchPayment)?;
-        if known.online {
-            return Err(InvoiceRefusal::PaidOnline);
-        }
+        let known =
+            state.applied_by_hand(self.payment_id).ok_or_else(|| match state.applied_online(self.payment_id) {
+                Some(_) => InvoiceRefusal::PaidOnline,
+                None => InvoiceRefusal::NoSuchPayment,
+            })?;
         if known.reversed == known.amount {
             return Ok(vec![]);
         }
@@ -664,12 +681,12 @@ impl Command for ReservePayment {
 
     fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
         let claimed = state.claim.is_some_and(|(holder, _)| holder == self.payment_id);
-        if claimed || state.closed_claims.contains(&self.payment_id) {
+        if claimed || state.is_over(self.payment_id) {
             return Ok(vec![]);
         }
-        // Money in hand under the same id would hide the money that Stripe is about to take.
-        if let Some(known) = state.applied(self.payment_id) {
-            return if known.online { Ok(vec![]) } else { Err(InvoiceRefusal::PaymentIdTaken) };
+        // One id for two moneys would confuse whoever reads the books.
+        if state.applied_by_hand(self.payment_id).is_some() {
+            return Err(InvoiceRefusal::PaymentIdTaken);
         }
         state.admits(self.amount)?;
         Ok(vec![InvoiceEvent::PaymentReserved { payment_id: self.payment_id, amount: self.amount }])
@@ -692,7 +709,7 @@ impl Command for ReleasePayment {
     /// Also without a claim: a reservation that is late must not claim for a payment that is over.
     fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
         state.drafted()?;
-        if state.closed_claims.contains(&self.payment_id) || state.applied(self.payment_id).is_some() {
+        if state.is_over(self.payment_id) {
             return Ok(vec![]);
         }
         Ok(vec![InvoiceEvent::PaymentReleased { payment_id: self.payment_id, reason: self.reason }])
@@ -715,7 +732,7 @@ impl Command for ApplyPayment {
     /// Money that Stripe has is booked whatever else happened: a balance below zero is visible, lost money is not.
     fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
         let (terms, _) = state.drafted()?;
-        if state.applied(self.payment_id).is_some() {
+        if state.applied_online(self.payment_id).is_some() {
             return Ok(vec![]);
         }
         Ok(vec![InvoiceEvent::PaymentApplied {
@@ -742,8 +759,7 @@ impl Command for ReversePayment {
     }
 
     fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        let known = state.applied(self.payment_id).filter(|applied| applied.online);
-        let known = known.ok_or(InvoiceRefusal::NoSuchPayment)?;
+        let known = state.applied_online(self.payment_id).ok_or(InvoiceRefusal::NoSuchPayment)?;
         if known.refunds.contains(&self.refund_id) || self.amount.is_zero() {
             return Ok(vec![]);
         }
@@ -759,3 +775,6 @@ impl Command for ReversePayment {
         Value::Null
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,7 +104,7 @@ impl Aggregate for Job {
     }
 }
 
-fn start(state: &Job, property_id: PropertyId, work: JobWork, items: Vec<Uuid>, context: &Context) -> Decision<Job> {
+fn start(state: &Job, property_id: PropertyId, work: JobWork, items: &[Uuid], context: &Context) -> Decision<Job> {
     if context.facts.property.as_ref().is_none_or(|property| property.details.is_none()) {
         return Err(JobRefusal::NoSuchProperty);
     }
@@ -116,7 +116,7 @@ fn start(state: &Job, property_id: PropertyId, work: JobWork, items: Vec<Uuid>, 
     if items.is_empty() || items.len() > MOST {
         return Err(JobRefusal::WrongSize);
     }
-    let mut unique = items.clone();
+    let mut unique = items.to_vec();
     unique.sort_unstable();
     unique.dedup();
     if unique.len() != items.len() {
@@ -143,7 +143,7 @@ impl Command for DraftInvoices {
     }
 
     fn decide(self, state: &Job, context: &Context) -> Decision<Job> {
-        let items = self.targets.iter().map(|target| target.invoice_id.0).collect();
+        let items: Vec<_> = self.targets.iter().map(|target| target.invoice_id.0).collect();
         let work = JobWork::DraftInvoices {
             property_id: self.property_id,
             title: self.title,
@@ -152,7 +152,7 @@ impl Command for DraftInvoices {
             due_on: self.due_on,
             targets: self.targets,
         };
-        start(state, self.property_id, work, items, context)
+        start(state, self.property_id, work, &items, context)
     }
 
     fn example() -> Value {
@@ -189,9 +189,9 @@ impl Command for PublishInvoices {
     }
 
     fn decide(self, state: &Job, context: &Context) -> Decision<Job> {
-        let items = self.invoices.iter().map(|invoice| invoice.0).collect();
+        let items: Vec<_> = self.invoices.iter().map(|invoice| invoice.0).collect();
         let work = JobWork::PublishInvoices { invoices: self.invoices, notify: self.notify };
-        start(state, self.property_id, work, items, context)
+        start(state, self.property_id, work, &items, context)
     }
 
     fn example() -> Value {
@@ -235,5 +235,101 @@ impl Command for RecordJobProgress {
 
     fn example() -> Value {
         Value::Null
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        fixtures::{INVOICE, PROPERTY, RESIDENT, UNIT, community, day, line, usd, with},
+        from, given, state,
+    };
+
+    const JOB: JobId = JobId(Uuid::from_u128(0xc0));
+
+    fn invoices(count: u128) -> Vec<InvoiceId> {
+        (1..=count).map(|id| InvoiceId(Uuid::from_u128(id))).collect()
+    }
+
+    fn publish(invoices: Vec<InvoiceId>) -> PublishInvoices {
+        PublishInvoices { job_id: JOB, property_id: PROPERTY, invoices, notify: true }
+    }
+
+    fn started(invoices: Vec<InvoiceId>) -> JobEvent {
+        JobEvent::JobStarted { property_id: PROPERTY, work: JobWork::PublishInvoices { invoices, notify: true } }
+    }
+
+    fn result(refusal: Option<&str>) -> ItemResult {
+        ItemResult { item: INVOICE.0, refusal: refusal.map(Into::into) }
+    }
+
+    fn progress(after: u32, results: Vec<ItemResult>) -> RecordJobProgress {
+        RecordJobProgress { job_id: JOB, after, results }
+    }
+
+    fn progressed(results: Vec<ItemResult>, done: u32) -> JobEvent {
+        JobEvent::JobProgressed { results, done, total: 3 }
+    }
+
+    #[test]
+    fn a_publication_of_many_starts_once() {
+        given([]).facts(community()).accepts(publish(invoices(3)), [started(invoices(3))]);
+        given([started(invoices(3))]).facts(community()).refuses(publish(invoices(2)), JobRefusal::StartedOtherwise);
+        let elsewhere = PublishInvoices { property_id: PropertyId(Uuid::from_u128(9)), ..publish(invoices(3)) };
+        given([started(invoices(3))]).facts(community()).refuses(elsewhere, JobRefusal::StartedOtherwise);
+        given([]).refuses(publish(invoices(3)), JobRefusal::NoSuchProperty);
+        assert_eq!(state::<Job>([started(invoices(3))]).scope(), Scope::property(PROPERTY));
+    }
+
+    #[test]
+    fn a_drafting_of_many_starts_once() {
+        let target = DraftTarget { invoice_id: INVOICE, unit_id: UNIT, resident_id: RESIDENT };
+        let draft = DraftInvoices {
+            job_id: JOB,
+            property_id: PROPERTY,
+            title: from("March"),
+            description: None,
+            lines: vec![line(usd(10_000))],
+            due_on: day("2026-03-31"),
+            targets: vec![target],
+        };
+        let work = JobWork::DraftInvoices {
+            property_id: PROPERTY,
+            title: from("March"),
+            description: None,
+            lines: vec![line(usd(10_000))],
+            due_on: day("2026-03-31"),
+            targets: vec![target],
+        };
+        let twice = DraftInvoices { targets: vec![target, target], ..draft.clone() };
+        given([]).facts(community()).refuses(twice, JobRefusal::ItemTwice);
+        given([]).facts(community()).accepts(draft, [JobEvent::JobStarted { property_id: PROPERTY, work }]);
+    }
+
+    #[test]
+    fn a_job_has_one_to_ten_thousand_items_each_once() {
+        for bad in [invoices(0), invoices(10_001)] {
+            given([]).facts(community()).refuses(publish(bad), JobRefusal::WrongSize);
+        }
+        given([]).facts(community()).refuses(publish(vec![INVOICE, INVOICE]), JobRefusal::ItemTwice);
+        given([]).facts(community()).accepts(publish(invoices(10_000)), [started(invoices(10_000))]);
+    }
+
+    #[test]
+    fn chunks_are_recorded_in_step_until_all_is_done() {
+        let first = vec![result(None), result(Some("voided"))];
+        let story = vec![started(invoices(3))];
+        given(story.clone()).accepts(progress(0, first.clone()), [progressed(first.clone(), 2)]);
+        let story = with(story, [progressed(first.clone(), 2)]);
+        let last = vec![result(None)];
+        let completed = JobEvent::JobCompleted { succeeded: 2, refused: 1 };
+        given(story.clone()).accepts(progress(2, last.clone()), [progressed(last.clone(), 3), completed.clone()]);
+        given(story.clone()).ignores(progress(0, first.clone()));
+        given(story.clone()).refuses(progress(3, last.clone()), JobRefusal::OutOfStep);
+        given(story.clone()).refuses(progress(2, vec![]), JobRefusal::OutOfStep);
+        given(story.clone()).refuses(progress(2, first.clone()), JobRefusal::OutOfStep);
+        given([]).refuses(progress(0, first.clone()), JobRefusal::NotFound);
+        given(with(story, [progressed(last, 3), completed])).ignores(progress(3, first));
     }
 }

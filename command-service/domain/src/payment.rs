@@ -166,6 +166,7 @@ pub struct Payment {
     /// Charge and code of each refusal of a card.
     declines: Vec<(Option<String>, String)>,
     pub refunds: Vec<Refund>,
+    pub card: Option<CardSummary>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,7 +226,7 @@ impl Aggregate for Payment {
                     expires_at,
                 });
             }
-            PaymentEvent::PaymentRequested {} => self.phase = Phase::Requested,
+            PaymentEvent::PaymentRequested { .. } => self.phase = Phase::Requested,
             PaymentEvent::PaymentSubmitting { request } => {
                 self.phase = Phase::Submitting;
                 self.request = Some(request);
@@ -250,7 +251,10 @@ impl Aggregate for Payment {
                 // Stripe does not cancel what is processing; should it fail, it can be given up anew.
                 self.cancellation = None;
             }
-            PaymentEvent::PaymentSucceeded { .. } => self.phase = Phase::Succeeded,
+            PaymentEvent::PaymentSucceeded { card, .. } => {
+                self.phase = Phase::Succeeded;
+                self.card = card;
+            }
             PaymentEvent::PaymentCanceled { .. } => {
                 self.phase = Phase::Canceled;
                 self.unknown = false;
@@ -391,7 +395,7 @@ impl Command for StartPayment {
         if !context.facts.stripe_account.as_ref().is_some_and(crate::StripeAccount::takes_payments) {
             return Err(PaymentRefusal::StripeAccountNotReady);
         }
-        Ok(vec![PaymentEvent::PaymentRequested {}])
+        Ok(vec![PaymentEvent::PaymentRequested { invoice_id: quote.invoice, amount: quote.amount }])
     }
 
     fn example() -> Value {
@@ -618,3 +622,6 @@ impl RecordIntent {
 pub(crate) fn refund_key(refund: RefundId) -> String {
     format!("refund:{refund}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -324,3 +324,106 @@ impl Command for UnassignStripeAccount {
         json!({ "property_id": "01935c2e-0000-7000-8000-000000000001" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use events::property::{FeeMode, Rate};
+
+    use super::*;
+    use crate::testing::{
+        fixtures::{ACCOUNT, PROPERTY, account, community, property, with},
+        from, given, state,
+    };
+
+    fn add() -> AddProperty {
+        AddProperty {
+            property_id: PROPERTY,
+            name: from("Maple Court"),
+            address: from(json!({
+                "street": "12 Maple St", "city": "Springfield", "region": "NY", "postal_code": "10001", "country": "US"
+            })),
+            time_zone: from("America/New_York"),
+            currency: Currency::USD,
+            contact: from("office@example.org"),
+            sender: None,
+            fees: None,
+        }
+    }
+
+    const PASSED: FeePolicy = FeePolicy { mode: FeeMode::PassToResident, ..FeePolicy::STANDARD };
+
+    fn assigned() -> PropertyEvent {
+        PropertyEvent::StripeAccountAssigned { stripe_account_id: ACCOUNT }
+    }
+
+    #[test]
+    fn a_property_is_added_once() {
+        given([]).accepts(add(), [property()]);
+        for other in [
+            AddProperty { name: from("Pine Court"), ..add() },
+            AddProperty { currency: Currency::CAD, ..add() },
+            AddProperty { time_zone: TimeZone::UTC, ..add() },
+        ] {
+            given([property()]).refuses(other, PropertyRefusal::AddedOtherwise);
+        }
+    }
+
+    #[test]
+    fn details_change_and_zone_and_currency_stay() {
+        let AddProperty { property_id, name, address, contact, .. } = add();
+        let change = ChangePropertyDetails { property_id, name, address, contact, sender: from("Maple Court HOA") };
+        let changed = PropertyEvent::PropertyDetailsChanged {
+            name: change.name.clone(),
+            address: change.address.clone(),
+            contact: sealed(PROPERTY, change.contact.clone()),
+            sender: change.sender.clone(),
+        };
+        given([property()]).accepts(change.clone(), [changed.clone()]);
+        given([]).refuses(change, PropertyRefusal::NotFound);
+        let details = state::<Property>([property(), changed]).details;
+        assert!(
+            details.is_some_and(|details| details.currency == Currency::USD && details.fees == FeePolicy::STANDARD)
+        );
+    }
+
+    #[test]
+    fn a_price_list_is_changed_within_bounds() {
+        let change = |fees| ChangeFeePolicy { property_id: PROPERTY, fees };
+        given([property()]).accepts(change(PASSED), [PropertyEvent::FeePolicyChanged { fees: PASSED }]);
+        given([]).refuses(change(PASSED), PropertyRefusal::NotFound);
+        let rate = |basis_points, fixed, cap| Rate { basis_points, fixed, cap };
+        for (rate, why) in [
+            (rate(2_001, 0, None), fees::RateError::BasisPoints),
+            (rate(0, -1, None), fees::RateError::Fixed),
+            (rate(0, 100_001, None), fees::RateError::Fixed),
+            (rate(0, 0, Some(0)), fees::RateError::Cap),
+        ] {
+            let bad = FeePolicy { card: rate, ..PASSED };
+            given([property()]).refuses(change(bad), PropertyRefusal::BadRate { why });
+            let bad = FeePolicy { bank_debit: rate, ..PASSED };
+            given([]).refuses(AddProperty { fees: Some(bad), ..add() }, PropertyRefusal::BadRate { why });
+        }
+    }
+
+    #[test]
+    fn a_stripe_account_is_assigned_while_it_is_connected() {
+        let assign = || AssignStripeAccount { property_id: PROPERTY, stripe_account_id: ACCOUNT };
+        given([property()]).facts(community()).accepts(assign(), [assigned()]);
+        given([]).facts(community()).refuses(assign(), PropertyRefusal::NotFound);
+        given([property()]).refuses(assign(), PropertyRefusal::NoSuchStripeAccount);
+        let nothing = Facts { stripe_account: Some(state([])), ..community() };
+        given([property()]).facts(nothing).refuses(assign(), PropertyRefusal::NoSuchStripeAccount);
+        let gone = with(account(), [events::StripeAccountEvent::StripeAccountDisconnected { at_provider: false }]);
+        let gone = Facts { stripe_account: Some(state(gone)), ..community() };
+        given([property()]).facts(gone).refuses(assign(), PropertyRefusal::StripeAccountGone);
+    }
+
+    #[test]
+    fn a_stripe_account_is_unassigned_once() {
+        let unassign = UnassignStripeAccount { property_id: PROPERTY };
+        let unassigned = PropertyEvent::StripeAccountUnassigned { stripe_account_id: ACCOUNT };
+        given([property(), assigned()]).accepts(unassign.clone(), [unassigned]);
+        given([property()]).ignores(unassign.clone());
+        given([]).refuses(unassign, PropertyRefusal::NotFound);
+    }
+}

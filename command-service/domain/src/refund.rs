@@ -89,7 +89,7 @@ impl Refund {
                 set(refund_id, RefundPhase::Succeeded, Some(*reversed));
             }
             PaymentEvent::PaymentQuoted { .. }
-            | PaymentEvent::PaymentRequested {}
+            | PaymentEvent::PaymentRequested { .. }
             | PaymentEvent::PaymentSubmitting { .. }
             | PaymentEvent::PaymentSubmitted { .. }
             | PaymentEvent::PaymentCancellationRequested { .. }
@@ -221,3 +221,6 @@ impl Command for RecordRefund {
         Value::Null
     }
 }
+
+#[cfg(test)]
+mod tests;

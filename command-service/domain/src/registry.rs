@@ -71,3 +71,93 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<job::PublishInvoices>();
     visitor.command::<job::RecordJobProgress>();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use events::Role;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Walks everything and keeps what is wrong.
+    #[derive(Default)]
+    struct Audit {
+        names: BTreeSet<&'static str>,
+        faults: Vec<String>,
+    }
+
+    impl Audit {
+        fn expect(&mut self, holds: bool, what: impl Into<String>) {
+            if !holds {
+                self.faults.push(what.into());
+            }
+        }
+    }
+
+    impl Visitor for Audit {
+        fn command<C: Command>(&mut self) {
+            let name = C::NAME;
+            let fresh = self.names.insert(name);
+            self.expect(fresh, format!("{name} is there twice"));
+            let type_name = std::any::type_name::<C>();
+            self.expect(type_name.ends_with(&format!("::{name}")), format!("{name} is the name of {type_name}"));
+
+            let schema = schemars::schema_for!(C).to_value();
+            let described = schema.get("description").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+            self.expect(described, format!("{name} has no description"));
+            let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+            self.expect(closed, format!("{name} takes unknown fields"));
+            let fields = schema.get("properties").and_then(Value::as_object);
+            self.expect(fields.is_some_and(|fields| !fields.is_empty()), format!("{name} has no fields"));
+            for (field, schema) in fields.into_iter().flatten() {
+                let typed = ["type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"]
+                    .iter()
+                    .any(|word| schema.get(word).is_some());
+                // Only a rendered message may be anything.
+                let free = (name, field.as_str()) == ("SubmitEmail", "message");
+                self.expect(typed || free, format!("{name}.{field} has no type"));
+            }
+
+            let roles: BTreeSet<_> = C::ROLES.iter().collect();
+            self.expect(!roles.is_empty() && roles.len() == C::ROLES.len(), format!("{name} has odd roles"));
+            for reader in [Role::ComplianceAuditor, Role::Integrator] {
+                self.expect(!roles.contains(&reader), format!("{name} is open to {}, who only reads", reader.name()));
+            }
+            // A token's secret is made at the edge: nobody sends this body.
+            let sent = name != "IssueAccessToken" && roles.iter().any(|role| !is_machine(**role));
+            match serde_json::from_value::<C>(C::example()) {
+                Ok(command) => {
+                    let kept = serde_json::to_value(command).is_ok_and(|again| covers(&again, &C::example()));
+                    self.expect(kept, format!("{name}'s example loses something on the way"));
+                    self.expect(sent, format!("{name} has an example that nobody may send"));
+                }
+                Err(why) => self.expect(!sent, format!("{name}'s example is none: {why}")),
+            }
+        }
+    }
+
+    /// Reached by neither tokens nor sessions nor the shell.
+    const fn is_machine(role: Role) -> bool {
+        matches!(role, Role::Process | Role::Provider)
+    }
+
+    /// Whether everything in `part` is in `whole`; defaults may have been added.
+    fn covers(whole: &Value, part: &Value) -> bool {
+        match (whole, part) {
+            (Value::Object(whole), Value::Object(part)) => {
+                part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| covers(whole, part)))
+            }
+            (whole, part) => whole == part,
+        }
+    }
+
+    #[test]
+    fn every_command_is_named_described_and_exemplified() {
+        let mut audit = Audit::default();
+        visit_commands(&mut audit);
+        assert!(audit.faults.is_empty(), "{:#?}", audit.faults);
+        assert!(audit.names.len() > 50, "{}", audit.names.len());
+    }
+}

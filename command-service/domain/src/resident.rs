@@ -457,3 +457,6 @@ impl Command for EraseResident {
         json!({ "resident_id": "01935c2e-0000-7000-8000-000000000201" })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,3 +154,75 @@ impl Command for CloseSession {
         json!({ "sign_in_id": "01935c2e-0000-7000-8000-000000000901" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        fixtures::{RESIDENT, community, instant, resident, with},
+        given, state,
+    };
+
+    const LINK: SignInId = SignInId(Uuid::from_u128(0xa0));
+
+    fn request() -> RequestSignInLink {
+        RequestSignInLink { sign_in_id: LINK, resident_id: RESIDENT }
+    }
+
+    fn open() -> OpenSession {
+        OpenSession { sign_in_id: LINK }
+    }
+
+    fn close() -> CloseSession {
+        CloseSession { sign_in_id: LINK }
+    }
+
+    fn requested() -> SignInEvent {
+        SignInEvent::SignInLinkRequested { resident_id: RESIDENT, expires_at: instant("2026-03-01T12:30:00Z") }
+    }
+
+    fn opened() -> SignInEvent {
+        SignInEvent::SessionOpened { resident_id: RESIDENT, expires_at: instant("2026-03-15T12:00:00Z") }
+    }
+
+    fn erased() -> Facts {
+        let erased = events::ResidentEvent::ResidentErased { purposes: vec![], retained: vec![] };
+        Facts { resident: Some(state(with(resident(), [erased]))), ..community() }
+    }
+
+    #[test]
+    fn a_link_is_for_somebody_who_is_written_to() {
+        given([]).facts(community()).accepts(request(), [requested()]);
+        given([]).facts(erased()).refuses(request(), SignInRefusal::NotActive);
+        given([]).refuses(request(), SignInRefusal::NotActive);
+        let scope = state::<SignIn>([requested()]).scope();
+        assert_eq!((scope.properties, scope.resident), (vec![], Some(RESIDENT)));
+        assert_eq!(open().needs(&state([requested()]), &Facts::default()), [Need::Resident(RESIDENT)]);
+    }
+
+    #[test]
+    fn a_link_opens_one_session() {
+        given([requested()]).facts(community()).when(open()).then([opened()]);
+        given([requested(), opened()]).facts(community()).refuses(open(), SignInRefusal::LinkUsed);
+        let closed = [requested(), SignInEvent::SessionClosed {}];
+        given(closed).facts(community()).refuses(open(), SignInRefusal::LinkUsed);
+        given([]).facts(community()).refuses(open(), SignInRefusal::NotFound);
+        given([requested()]).facts(erased()).refuses(open(), SignInRefusal::NotActive);
+    }
+
+    #[test]
+    fn a_link_is_good_for_thirty_minutes() {
+        let at = |text| given([requested()]).facts(community()).at(instant(text));
+        at("2026-03-01T12:30:00Z").refuses(open(), SignInRefusal::LinkExpired);
+        let expires_at = instant("2026-03-15T12:29:59Z");
+        at("2026-03-01T12:29:59Z")
+            .when(open())
+            .then([SignInEvent::SessionOpened { resident_id: RESIDENT, expires_at }]);
+    }
+
+    #[test]
+    fn a_session_is_closed_once() {
+        given([requested(), opened()]).accepts(close(), [SignInEvent::SessionClosed {}]);
+        given([]).refuses(close(), SignInRefusal::NotFound);
+    }
+}

@@ -248,3 +248,104 @@ impl Command for RecordStripeAccount {
         Value::Null
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        fixtures::{ACCOUNT, account, with},
+        from, given, state,
+    };
+
+    fn connect() -> ConnectStripeAccount {
+        ConnectStripeAccount { stripe_account_id: ACCOUNT, name: from("Maple Court"), country: from("US") }
+    }
+
+    fn requested() -> StripeAccountEvent {
+        StripeAccountEvent::StripeConnectionRequested { name: from("Maple Court"), country: "US".into() }
+    }
+
+    fn record(report: AccountReport) -> RecordStripeAccount {
+        RecordStripeAccount { stripe_account_id: ACCOUNT, report }
+    }
+
+    fn seen(account: &str, status: StripeAccountStatus) -> RecordStripeAccount {
+        record(AccountReport::Seen { account: account.into(), status })
+    }
+
+    fn disconnected(at_provider: bool) -> StripeAccountEvent {
+        StripeAccountEvent::StripeAccountDisconnected { at_provider }
+    }
+
+    #[test]
+    fn an_account_is_connected_once() {
+        given([]).accepts(connect(), [requested()]);
+        for other in [
+            ConnectStripeAccount { name: from("Pine Court"), ..connect() },
+            ConnectStripeAccount { country: from("CA"), ..connect() },
+        ] {
+            given([requested()]).refuses(other, StripeAccountRefusal::ConnectedOtherwise);
+        }
+        for bad in ["us", "U", "1A"] {
+            let command = ConnectStripeAccount { country: from(bad), ..connect() };
+            given([]).refuses(command, StripeAccountRefusal::BadCountry);
+        }
+    }
+
+    #[test]
+    fn stripes_word_is_recorded_when_it_is_news() {
+        let status = StripeAccountStatus::OnboardingStarted;
+        given([requested()]).accepts(
+            seen("acct_1", status),
+            [
+                StripeAccountEvent::StripeAccountCreated { account: "acct_1".into() },
+                StripeAccountEvent::StripeAccountStatusChanged { status },
+            ],
+        );
+        given(account()).ignores(seen("acct_1", StripeAccountStatus::Active));
+        let status = StripeAccountStatus::Restricted;
+        given(account()).accepts(seen("acct_1", status), [StripeAccountEvent::StripeAccountStatusChanged { status }]);
+        given(account()).refuses(seen("acct_2", status), StripeAccountRefusal::OtherAccount);
+        given([]).refuses(seen("acct_1", status), StripeAccountRefusal::NotFound);
+    }
+
+    #[test]
+    fn a_refusal_by_stripe_is_told_once_and_not_of_an_open_account() {
+        let refused = |code: &str| record(AccountReport::Refused { code: code.into() });
+        let failed = StripeAccountEvent::StripeConnectionFailed { code: "country_unsupported".into() };
+        given([requested()]).accepts(refused("country_unsupported"), [failed]);
+        given(account()).ignores(refused("country_unsupported"));
+    }
+
+    #[test]
+    fn an_account_is_given_up_by_either_side_once() {
+        let disconnect = DisconnectStripeAccount { stripe_account_id: ACCOUNT };
+        given(account()).accepts(disconnect.clone(), [disconnected(false)]);
+        given([]).refuses(disconnect, StripeAccountRefusal::NotFound);
+        let deauthorized = |account: &str| record(AccountReport::Deauthorized { account: account.into() });
+        given(account()).accepts(deauthorized("acct_1"), [disconnected(true)]);
+        given(with(account(), [disconnected(false)])).ignores(deauthorized("acct_1"));
+        given(account()).refuses(deauthorized("acct_2"), StripeAccountRefusal::OtherAccount);
+        let gone = state::<StripeAccount>(with(account(), [disconnected(true)]));
+        assert!(gone.exists() && gone.is_disconnected() && !gone.takes_payments());
+        assert_eq!((gone.external(), gone.last_external()), (None, Some("acct_1")));
+    }
+
+    #[test]
+    fn a_reconnected_account_takes_payments_when_stripe_says_so_again() {
+        let reconnect = ReconnectStripeAccount { stripe_account_id: ACCOUNT };
+        let reconnected = StripeAccountEvent::StripeReconnectionRequested {};
+        let gone = with(account(), [disconnected(true)]);
+        given(gone.clone()).accepts(reconnect.clone(), [reconnected.clone()]);
+        given(account()).ignores(reconnect.clone());
+        given([]).refuses(reconnect, StripeAccountRefusal::NotFound);
+        let back = with(gone, [reconnected]);
+        let waiting = state::<StripeAccount>(back.clone());
+        assert!(!waiting.takes_payments());
+        assert_eq!(waiting.external(), Some("acct_1"));
+        let status = StripeAccountStatus::Active;
+        let active = StripeAccountEvent::StripeAccountStatusChanged { status };
+        given(back.clone()).accepts(seen("acct_1", status), [active.clone()]);
+        assert!(state::<StripeAccount>(with(back, [active])).takes_payments());
+    }
+}

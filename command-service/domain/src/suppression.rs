@@ -105,3 +105,46 @@ impl Command for LiftSuppression {
         json!({ "suppression_id": "01935c2e-0000-7000-8000-000000000701", "note": "Mailbox works again, resident called" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{fixtures::RESIDENT, from, given, state};
+
+    const ENTRY: SuppressionId = SuppressionId(Uuid::from_u128(0x90));
+    const MESSAGE: MessageId = MessageId(Uuid::from_u128(0x80));
+
+    fn suppress() -> SuppressAddress {
+        SuppressAddress {
+            suppression_id: ENTRY,
+            resident_id: RESIDENT,
+            message_id: MESSAGE,
+            address: from("ana@example.com"),
+            cause: SuppressionCause::HardBounce,
+        }
+    }
+
+    fn suppressed() -> SuppressionEvent {
+        SuppressionEvent::AddressSuppressed {
+            address: Sealed::new(RESIDENT.0, Purpose::Contact, from("ana@example.com")),
+            resident_id: RESIDENT,
+            message_id: MESSAGE,
+            cause: SuppressionCause::HardBounce,
+        }
+    }
+
+    fn lifted() -> SuppressionEvent {
+        SuppressionEvent::SuppressionLifted { note: from("mailbox works") }
+    }
+
+    #[test]
+    fn an_address_is_suppressed_until_somebody_lifts_it() {
+        given([]).accepts(suppress(), [suppressed()]);
+        given([suppressed(), lifted()]).accepts(suppress(), [suppressed()]);
+        let lift = LiftSuppression { suppression_id: ENTRY, note: from("mailbox works") };
+        given([suppressed()]).accepts(lift.clone(), [lifted()]);
+        given([]).refuses(lift, SuppressionRefusal::NotFound);
+        assert!(state::<Suppression>([suppressed()]).active);
+        assert!(!state::<Suppression>([suppressed(), lifted()]).active);
+    }
+}

@@ -1,10 +1,12 @@
-//! Given, when, then: the framework of `cqrs-es` with a context.
+//! Given, when, then: the framework of `cqrs-es` with a context; and a small community to tell stories about.
 
 use chrono::{DateTime, Utc};
 use events::{OrganizationId, Role};
 use uuid::Uuid;
 
 use crate::{Actor, Aggregate, Command, Context, Facts, Hosted, decide::Asked};
+
+pub mod fixtures;
 
 pub struct Given<A: Aggregate> {
     events: Vec<A::Event>,
@@ -24,16 +26,18 @@ pub fn from<T: serde::de::DeserializeOwned>(value: impl serde::Serialize) -> T {
     serde_json::from_value(value).expect("test values are valid")
 }
 
-pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
-    Given {
-        events: events.into_iter().collect(),
-        context: Context {
-            organization: OrganizationId(Uuid::from_u128(1)),
-            actor: Actor::of(Role::OrganizationManager),
-            now: noon(),
-            facts: Facts::default(),
-        },
+/// What surrounds a command when nothing else is said.
+pub fn context(facts: Facts) -> Context {
+    Context {
+        organization: OrganizationId(Uuid::from_u128(1)),
+        actor: Actor::of(Role::OrganizationManager),
+        now: noon(),
+        facts,
     }
+}
+
+pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
+    Given { events: events.into_iter().collect(), context: context(Facts::default()) }
 }
 
 /// The state that these events amount to.
@@ -47,6 +51,7 @@ pub fn state<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> A {
 impl<A: Aggregate> Given<A>
 where
     A::Event: PartialEq,
+    A::Refusal: PartialEq,
 {
     pub fn facts(mut self, facts: Facts) -> Self {
         self.context.facts = facts;
@@ -64,6 +69,25 @@ where
             .when(Asked::new(command, self.context))
             .inspect_result();
         When(result)
+    }
+
+    /// When asked, then these events; when asked again, then none.
+    pub fn accepts<C: Command<Aggregate = A>>(self, command: C, events: impl IntoIterator<Item = A::Event>) {
+        let events: Vec<_> = events.into_iter().collect();
+        assert!(!events.is_empty(), "what changes nothing is ignored, not accepted");
+        let before = state::<A>(self.events.clone());
+        assert_eq!(command.clone().decide(&before, &self.context), Ok(events.clone()));
+        let after = state::<A>(self.events.into_iter().chain(events));
+        assert_eq!(command.decide(&after, &self.context), Ok(vec![]), "asked again");
+    }
+
+    /// When asked, then nothing happens: it is so already.
+    pub fn ignores<C: Command<Aggregate = A>>(self, command: C) {
+        self.when(command).then([]);
+    }
+
+    pub fn refuses<C: Command<Aggregate = A>>(self, command: C, refusal: A::Refusal) {
+        self.when(command).then_refused(refusal);
     }
 }
 

@@ -119,3 +119,31 @@ impl Command for RelabelUnit {
         json!({ "unit_id": "01935c2e-0000-7000-8000-000000000101", "label": "4C" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        fixtures::{PROPERTY, UNIT, community, unit},
+        from, given, state,
+    };
+
+    #[test]
+    fn a_unit_is_added_to_a_property_once() {
+        let add = AddUnit { unit_id: UNIT, property_id: PROPERTY, label: from("4B") };
+        given([]).facts(community()).accepts(add.clone(), [unit()]);
+        let relabelled = AddUnit { label: from("4C"), ..add.clone() };
+        given([unit()]).facts(community()).refuses(relabelled, UnitRefusal::AddedOtherwise);
+        let moved = AddUnit { property_id: PropertyId(Uuid::from_u128(9)), ..add.clone() };
+        given([unit()]).facts(community()).refuses(moved, UnitRefusal::AddedOtherwise);
+        given([]).refuses(add, UnitRefusal::NoSuchProperty);
+        assert_eq!(state::<Unit>([unit()]).scope(), Scope::property(PROPERTY));
+    }
+
+    #[test]
+    fn a_unit_is_relabelled() {
+        let relabel = RelabelUnit { unit_id: UNIT, label: from("4C") };
+        given([unit()]).accepts(relabel.clone(), [UnitEvent::UnitRelabelled { label: from("4C") }]);
+        given([]).refuses(relabel, UnitRefusal::NotFound);
+    }
+}

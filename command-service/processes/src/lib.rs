@@ -1,3 +1,14 @@
 //! Process managers as pure reactions, and the ports that they need.
 
+pub mod accounts;
+pub mod bounces;
+pub mod effect;
+pub mod erasure;
+pub mod jobs;
+pub mod letters;
+pub mod payments;
 pub mod ports;
+pub mod reaction;
+
+pub use effect::Effect;
+pub use reaction::{Process, Step, processes};

@@ -83,9 +83,6 @@ impl Keyring {
     pub async fn seal(&self, organization: OrganizationId, value: &mut Value) -> Result<(), KeyError> {
         let mut names = Vec::new();
         seal::key_names(organization, value, &mut names);
-        if names.is_empty() {
-            return Ok(());
-        }
         let keys = self.keys(names, true).await?;
         Ok(seal::seal(organization, value, &|name| keys.get(&name).cloned())?)
     }

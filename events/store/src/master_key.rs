@@ -52,8 +52,8 @@ impl MasterKey {
         let mut bytes = [0; 32];
         SystemRandom::new().fill(&mut bytes).map_err(|_| MasterKeyError::NoRandomness)?;
         let text = STANDARD.encode(bytes);
-        // A crash between writing and naming must not leave half a key.
-        let fresh = path.with_extension(format!("new-{}", std::process::id()));
+        // A crash between writing and naming must not leave half a key; nor may its rest, or another thread, stand in the way.
+        let fresh = path.with_extension(format!("new-{}", uuid::Uuid::now_v7()));
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

@@ -1,7 +1,7 @@
 //! Where events ended up in the log, for those who wait to know.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,10 +19,35 @@ pub type Place = (Uuid, i64);
 /// How often a waiter asks the database when another process is the sequencer.
 const ASK: Duration = Duration::from_millis(25);
 
+/// Several may wait for one place: of concurrent commands on a stream, all hope to be the next version.
+type Waiters = Mutex<HashMap<Place, Vec<oneshot::Sender<(String, i64)>>>>;
+
+/// Interest in a place. It ends when this is dropped, so that a command that failed leaves nothing behind.
+#[derive(Debug)]
+pub struct Expected {
+    waiters: Arc<Waiters>,
+    place: Place,
+    /// The stream's type and the position.
+    receiver: oneshot::Receiver<(String, i64)>,
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.receiver.close();
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut waiting) = waiters.entry(self.place) {
+            waiting.get_mut().retain(|sender| !sender.is_closed());
+            if waiting.get().is_empty() {
+                waiting.remove();
+            }
+        }
+    }
+}
+
 /// Wakes the sequencer, and tells waiters and subscribers how far it is.
 #[derive(Debug, Clone)]
 pub struct Positions {
-    waiters: Arc<Mutex<HashMap<Place, oneshot::Sender<i64>>>>,
+    waiters: Arc<Waiters>,
     appended: Arc<Notify>,
     head: watch::Sender<i64>,
 }
@@ -60,24 +85,24 @@ impl Positions {
         });
     }
 
-    /// The sequencer of this process gave these places these positions of their organization.
-    pub fn assigned(&self, places: impl Iterator<Item = (Place, i64)>) {
+    /// The sequencer of this process gave these places, of streams of these types, these positions of their organization.
+    pub fn assigned<'a>(&self, places: impl Iterator<Item = (&'a str, Place, i64)>) {
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         if waiters.is_empty() {
             return;
         }
-        for (place, position) in places {
-            if let Some(waiter) = waiters.remove(&place) {
-                let _ = waiter.send(position);
+        for (stream, place, position) in places {
+            for waiter in waiters.remove(&place).into_iter().flatten() {
+                let _ = waiter.send((stream.to_owned(), position));
             }
         }
     }
 
     /// Registers interest before the append, so that a fast sequencer is not missed.
-    pub fn expect(&self, place: Place) -> oneshot::Receiver<i64> {
+    pub fn expect(&self, place: Place) -> Expected {
         let (sender, receiver) = oneshot::channel();
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner).insert(place, sender);
-        receiver
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default().push(sender);
+        Expected { waiters: self.waiters.clone(), place, receiver }
     }
 
     /// The organization's position of an appended event, if the sequencer gives it within `patience`.
@@ -86,24 +111,27 @@ impl Positions {
         pool: &PgPool,
         stream: &str,
         place: Place,
-        mut receiver: oneshot::Receiver<i64>,
+        mut expected: Expected,
         patience: Duration,
     ) -> Result<Option<i64>, sqlx::Error> {
         let deadline = Instant::now() + patience;
-        let found = loop {
-            match timeout(ASK, &mut receiver).await {
-                Ok(Ok(position)) => return Ok(Some(position)),
-                // Another registration took the place; the database knows.
-                Ok(Err(_)) => tokio::time::sleep(ASK).await,
-                Err(_) => {}
+        let mut told = false;
+        loop {
+            let pause = ASK.min(deadline.saturating_duration_since(Instant::now()));
+            if told {
+                tokio::time::sleep(pause).await;
+            } else if let Ok(answer) = timeout(pause, &mut expected.receiver).await {
+                match answer {
+                    Ok((of, position)) if of == stream => return Ok(Some(position)),
+                    // A stream of another type has the same id; the database tells them apart.
+                    _ => told = true,
+                }
             }
             let position = lookup(pool, stream, place).await?;
             if position.is_some() || Instant::now() >= deadline {
-                break position;
+                return Ok(position);
             }
-        };
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
-        Ok(found)
+        }
     }
 
     /// Follows the sequencer of another process through NOTIFY, with polling underneath, until cancelled.
@@ -151,4 +179,36 @@ pub async fn lookup(pool: &PgPool, stream: &str, (id, version): Place) -> Result
     .bind(version)
     .fetch_optional(pool)
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(positions: &Positions) -> usize {
+        positions.waiters.lock().map_or(usize::MAX, |waiters| waiters.values().map(Vec::len).sum())
+    }
+
+    #[test]
+    fn interest_of_a_failed_command_is_forgotten() {
+        let positions = Positions::default();
+        let kept = positions.expect((Uuid::nil(), 1));
+        drop(positions.expect((Uuid::nil(), 1)));
+        drop(positions.expect((Uuid::nil(), 2)));
+        assert_eq!(waiting(&positions), 1);
+        drop(kept);
+        assert_eq!(waiting(&positions), 0);
+        assert!(positions.waiters.lock().is_ok_and(|waiters| waiters.is_empty()));
+    }
+
+    #[test]
+    fn everybody_who_waits_for_a_place_is_told_once() {
+        let positions = Positions::default();
+        let mut both = [positions.expect((Uuid::nil(), 1)), positions.expect((Uuid::nil(), 1))];
+        positions.assigned([("note", (Uuid::nil(), 1), 7)].into_iter());
+        for one in &mut both {
+            assert_eq!(one.receiver.try_recv(), Ok(("note".to_owned(), 7)));
+        }
+        assert_eq!(waiting(&positions), 0);
+    }
 }

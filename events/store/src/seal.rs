@@ -94,6 +94,8 @@ pub fn seal(
         return Ok(());
     }
     match value {
+        // Marked as personal, but not in a form that we know: better refused than stored in the clear.
+        Value::Object(map) if map.contains_key("$clear") => Err(SealError),
         Value::Object(map) => map.values_mut().try_for_each(|inner| seal(organization, inner, key_of)),
         Value::Array(list) => list.iter_mut().try_for_each(|inner| seal(organization, inner, key_of)),
         _ => Ok(()),
@@ -196,6 +198,12 @@ mod tests {
         let mut value = event();
         assert!(seal(ORGANIZATION, &mut value, &|_| Some(DataKey::Destroyed)).is_ok());
         assert_eq!(value.pointer("/ResidentRegistered/name"), Some(&json!({ "$erased": true })));
+    }
+
+    #[test]
+    fn a_personal_field_of_an_unknown_form_is_refused() {
+        let mut value = json!({ "name": { "$clear": { "subject": "nobody", "value": "Okafor" } } });
+        assert!(seal(ORGANIZATION, &mut value, &|_| Some(key())).is_err());
     }
 
     #[test]

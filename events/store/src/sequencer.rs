@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, Row};
+use sqlx::{Acquire, PgPool, Row};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -40,9 +40,9 @@ impl Sequencer {
         Self { pool, positions, holder: Uuid::now_v7() }
     }
 
-    /// Works until `stop` turns true, then gives the lease up.
+    /// Works until `stop` turns true or nobody is left to say so, then gives the lease up.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
+        while !stopped(&stop) {
             match Lease::acquire(&self.pool, "sequencer", self.holder).await {
                 Ok(Some(lease)) => {
                     if let Err(error) = self.lead(&lease, &stop).await {
@@ -64,7 +64,7 @@ impl Sequencer {
 
     async fn lead(&self, lease: &Lease, stop: &watch::Receiver<bool>) -> Result<(), sqlx::Error> {
         let mut renewed = tokio::time::Instant::now();
-        while !*stop.borrow() {
+        while !stopped(stop) {
             if renewed.elapsed() > TERM / 3 {
                 if Lease::acquire(&self.pool, "sequencer", self.holder).await?.is_none() {
                     return Ok(());
@@ -82,11 +82,13 @@ impl Sequencer {
 
     /// Orders one batch: `None` when the lease is lost, else how many events.
     pub async fn step(&self, lease: &Lease) -> Result<Option<usize>, sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
-        let pending = pending(&mut transaction).await?;
+        let mut connection = self.pool.acquire().await?;
+        // Outside the transaction, which most looks would open in vain. No other leader has worked since if the fence holds.
+        let pending = pending(&mut connection).await?;
         if pending.is_empty() {
             return Ok(Some(0));
         }
+        let mut transaction = connection.begin().await?;
         if !lease.guard(&mut transaction).await? {
             return Ok(None);
         }
@@ -123,7 +125,9 @@ impl Sequencer {
             pending
                 .iter()
                 .zip(&positions)
-                .filter_map(|(event, position)| Some(((event.stream_id.parse().ok()?, event.version), *position))),
+                .filter_map(|(event, position)| {
+                    Some((event.stream.as_str(), (event.stream_id.parse().ok()?, event.version), *position))
+                }),
         );
         self.positions.advance(global);
         Ok(Some(pending.len()))
@@ -164,6 +168,11 @@ impl Sequencer {
             })
             .collect())
     }
+}
+
+fn stopped(stop: &watch::Receiver<bool>) -> bool {
+    // A closed channel never changes again: waiting for it would not wait.
+    *stop.borrow() || stop.has_changed().is_err()
 }
 
 /// The committed events that wait for a position, oldest first, with their leaves.

@@ -40,6 +40,13 @@ impl Store {
         Self { pool, repository, keyring, upcasters: events::upcast::all(), positions }
     }
 
+    /// With other upcasters than today's.
+    #[must_use]
+    pub fn with_upcasters(mut self, upcasters: Vec<Box<dyn EventUpcaster>>) -> Self {
+        self.upcasters = upcasters;
+        self
+    }
+
     pub const fn pool(&self) -> &PgPool {
         &self.pool
     }
@@ -204,6 +211,11 @@ where
 }
 
 impl Scoped<'_> {
+    /// The organization that the command is about.
+    pub const fn organization(&self) -> OrganizationId {
+        self.context.metadata.organization
+    }
+
     async fn append<A>(&self, new: &[A::Event], id: Uuid, version: i64) -> Result<(), AppendError>
     where
         A: Aggregate,

@@ -1,0 +1,147 @@
+//! Who they are and where they live; and what is left when they are erased.
+
+use super::*;
+use crate::testing::{
+    fixtures::{PROPERTY, RESIDENT, UNIT, community, day, resident, with},
+    from, given, state,
+};
+
+const OTHER_UNIT: UnitId = UnitId(Uuid::from_u128(0x21));
+
+fn register() -> RegisterResident {
+    RegisterResident {
+        resident_id: RESIDENT,
+        name: from(json!({ "first": "Ana", "last": "Ruiz" })),
+        email: Some(from("ana@example.com")),
+        phone: None,
+        language: Language::Es,
+        home: Home { property_id: PROPERTY, unit_id: UNIT, tenure: Tenure::Owner, on: day("2026-01-01") },
+    }
+}
+
+fn erased() -> ResidentEvent {
+    ResidentEvent::ResidentErased {
+        purposes: vec![Purpose::Contact, Purpose::Message],
+        retained: vec![
+            Retained { purpose: Purpose::Finance, until: day("2033-03-01") },
+            Retained { purpose: Purpose::Consent, until: day("2031-03-01") },
+        ],
+    }
+}
+
+fn gone() -> Vec<ResidentEvent> {
+    with(resident(), [erased()])
+}
+
+fn move_out(on: &str) -> MoveResidentOut {
+    MoveResidentOut { resident_id: RESIDENT, unit_id: UNIT, on: day(on) }
+}
+
+fn moved_out(on: &str) -> ResidentEvent {
+    ResidentEvent::ResidentMovedOut { property_id: PROPERTY, unit_id: UNIT, on: day(on) }
+}
+
+/// Accepted, repeated, and refused where there is nobody.
+fn changes<C: Command<Aggregate = Resident>>(command: C, event: ResidentEvent) {
+    given([]).refuses(command.clone(), ResidentRefusal::NotFound);
+    given(gone()).refuses(command.clone(), ResidentRefusal::Erased);
+    assert_eq!(
+        command.scope(&state(resident())),
+        Scope { properties: vec![PROPERTY], resident: Some(RESIDENT) },
+        "managers of the property and the resident may ask"
+    );
+    given(resident()).accepts(command, [event]);
+}
+
+#[test]
+fn a_resident_is_registered_with_a_home_once() {
+    given([]).facts(community()).accepts(register(), resident());
+    let namesake = RegisterResident { name: from(json!({ "last": "Other" })), ..register() };
+    given(resident()).facts(community()).refuses(namesake, ResidentRefusal::RegisteredOtherwise);
+    given(gone()).facts(community()).ignores(register());
+    given([]).refuses(register(), ResidentRefusal::NoSuchUnit);
+    let elsewhere = Home { property_id: PropertyId(Uuid::from_u128(9)), ..register().home };
+    given([])
+        .facts(community())
+        .refuses(RegisterResident { home: elsewhere, ..register() }, ResidentRefusal::NoSuchUnit);
+}
+
+#[test]
+fn details_are_corrected() {
+    let sealed = |value: &str| Sealed::new(RESIDENT.0, Purpose::Contact, from(value));
+    let name = from(json!({ "last": "Ruiz Vega" }));
+    changes(
+        RenameResident { resident_id: RESIDENT, name },
+        ResidentEvent::ResidentRenamed {
+            name: Sealed::new(RESIDENT.0, Purpose::Contact, from(json!({ "last": "Ruiz Vega" }))),
+        },
+    );
+    changes(
+        ChangeResidentEmail { resident_id: RESIDENT, email: Some(from("ana@example.org")) },
+        ResidentEvent::ResidentEmailChanged { email: Some(sealed("ana@example.org")) },
+    );
+    changes(
+        ChangeResidentEmail { resident_id: RESIDENT, email: None },
+        ResidentEvent::ResidentEmailChanged { email: None },
+    );
+    changes(
+        ChangeResidentPhone { resident_id: RESIDENT, phone: Some(from("+13055550143")) },
+        ResidentEvent::ResidentPhoneChanged {
+            phone: Some(Sealed::new(RESIDENT.0, Purpose::Contact, from("+13055550143"))),
+        },
+    );
+    changes(
+        ChangeResidentLanguage { resident_id: RESIDENT, language: Language::Fr },
+        ResidentEvent::ResidentLanguageChanged { language: Language::Fr },
+    );
+    changes(
+        ChangeResidentStatus { resident_id: RESIDENT, status: ResidentStatus::Inactive },
+        ResidentEvent::ResidentStatusChanged { status: ResidentStatus::Inactive },
+    );
+}
+
+#[test]
+fn a_resident_lives_in_several_units() {
+    let home = Home { unit_id: UNIT, ..register().home };
+    let move_in = |home| MoveResidentIn { resident_id: RESIDENT, home };
+    given(resident()).facts(community()).ignores(move_in(home));
+    let back = moved_in(Home { on: day("2026-03-01"), ..home });
+    given(with(resident(), [moved_out("2026-02-01")]))
+        .facts(community())
+        .accepts(move_in(Home { on: day("2026-03-01"), ..home }), [back]);
+    given([]).facts(community()).refuses(move_in(home), ResidentRefusal::NotFound);
+    given(gone()).facts(community()).refuses(move_in(home), ResidentRefusal::Erased);
+    given(resident()).refuses(move_in(home), ResidentRefusal::NoSuchUnit);
+    let both = state::<Resident>(with(resident(), [moved_in(Home { unit_id: OTHER_UNIT, ..home })]));
+    assert!(both.lives_in(UNIT) && both.lives_in(OTHER_UNIT));
+}
+
+#[test]
+fn a_resident_leaves_a_unit_once() {
+    given(resident()).accepts(move_out("2026-03-01"), [moved_out("2026-03-01")]);
+    given(gone()).accepts(move_out("2026-03-01"), [moved_out("2026-03-01")]);
+    given(with(resident(), [moved_out("2026-03-01")])).refuses(move_out("2026-03-02"), ResidentRefusal::NotLivingThere);
+    given(resident()).refuses(move_out("2025-12-31"), ResidentRefusal::LeftBeforeComing);
+    given([]).refuses(move_out("2026-03-01"), ResidentRefusal::NotFound);
+    let other = MoveResidentOut { unit_id: OTHER_UNIT, ..move_out("2026-03-01") };
+    given(resident()).refuses(other, ResidentRefusal::NotLivingThere);
+}
+
+#[test]
+fn managers_of_a_property_keep_seeing_who_left_it() {
+    let left = state::<Resident>(with(resident(), [moved_out("2026-03-01")]));
+    assert!(!left.lives_in(UNIT));
+    assert_eq!(move_out("2026-03-01").scope(&left).properties, [PROPERTY]);
+    assert_eq!(move_out("2026-03-01").scope(&state(resident())), Scope::property(PROPERTY));
+}
+
+#[test]
+fn erasure_destroys_contact_and_keeps_what_the_law_wants() {
+    let erase = EraseResident { resident_id: RESIDENT };
+    given(resident()).accepts(erase.clone(), [erased()]);
+    given([]).refuses(erase, ResidentRefusal::NotFound);
+    assert!(state::<Resident>(resident()).is_active());
+    assert!(!state::<Resident>(gone()).is_active());
+    let inactive = ResidentEvent::ResidentStatusChanged { status: ResidentStatus::Inactive };
+    assert!(!state::<Resident>(with(resident(), [inactive])).is_active());
+}

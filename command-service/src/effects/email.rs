@@ -1,0 +1,372 @@
+//! E-mails: whom to write to in which language, whether at all, frozen before it is handed over, at most once per cause.
+
+use chrono::Utc;
+use domain::{
+    EmailMessage, Invoice, Organization, Payment, Property, Resident, Suppression,
+    email::{EmailReport, Phase, RecordEmail, RequestEmail, SubmitEmail, SuppressEmail},
+    sign_in::LINK_HOLDS,
+    suppression::SuppressAddress,
+};
+use events::{
+    EmailAddress, InvoiceId, Language, MessageId, Money, OrganizationId, PaymentId, PropertyId, ResidentId,
+    SuppressionId,
+    email::{EmailContent, EmailSuppression, PaymentMeans},
+    suppression::SuppressionCause,
+};
+use letters::{Letter, Letterhead, Method};
+use processes::{
+    effect::Occasion,
+    ports::{MailPromise, OutgoingEmail, Outcome},
+};
+use serde_json::Value;
+
+use super::{Effects, backoff, unknown};
+use crate::{
+    Fault,
+    outbox::{Done, Task},
+};
+
+/// Notes what is to be told to whom, in which language.
+pub async fn compose(
+    effects: &Effects,
+    task: &Task,
+    id: MessageId,
+    occasion: Occasion,
+    cause: String,
+) -> Result<Done, Fault> {
+    let organization = task.organization;
+    let engine = &effects.engine;
+    let (resident_id, property_id, content, resend_of) = match occasion {
+        Occasion::InvoicePublished { invoice_id } => {
+            let invoice: Invoice = engine.state(organization, invoice_id.0).await?;
+            let (Some(terms), Some(content)) = (invoice.terms, invoice.content) else { return Ok(Done::Finished) };
+            let (title, total, due_on) = (content.title, content.total, content.due_on);
+            let content = EmailContent::InvoicePublished { invoice_id, title, total, due_on };
+            (terms.resident, Some(terms.property), content, None)
+        }
+        Occasion::PaymentReceived { invoice_id, payment_id, amount, balance } => {
+            let invoice: Invoice = engine.state(organization, invoice_id.0).await?;
+            let Some(terms) = invoice.terms else { return Ok(Done::Finished) };
+            let content = receipt(effects, organization, &invoice, invoice_id, payment_id, amount, balance).await?;
+            let Some(content) = content else { return Ok(Done::Finished) };
+            (terms.resident, Some(terms.property), content, None)
+        }
+        Occasion::SignInLink { sign_in_id, resident_id } => {
+            (resident_id, None, EmailContent::SignInLink { sign_in_id }, None)
+        }
+        Occasion::Resend { of } => {
+            let earlier: EmailMessage = engine.state(organization, of.0).await?;
+            let Some(request) = earlier.request else { return Ok(Done::Finished) };
+            (request.resident, request.property, request.content, Some(of))
+        }
+    };
+    let resident: Resident = engine.state(organization, resident_id.0).await?;
+    let wanted = resident.record.as_ref().map_or(Language::En, |record| record.language);
+    let (language, fallback) = letters::choose(content.kind(), wanted);
+    let command = RequestEmail {
+        message_id: id,
+        resident_id,
+        property_id,
+        template: letters::template_version(content.kind()),
+        content,
+        language,
+        fallback,
+        cause,
+        resend_of,
+    };
+    engine.execute(command, &effects.ask(task)).await?;
+    Ok(Done::Finished)
+}
+
+async fn receipt(
+    effects: &Effects,
+    organization: OrganizationId,
+    invoice: &Invoice,
+    invoice_id: InvoiceId,
+    payment_id: PaymentId,
+    amount: Money,
+    balance: Money,
+) -> Result<Option<EmailContent>, Fault> {
+    let (Some(terms), Some(content)) = (invoice.terms, &invoice.content) else { return Ok(None) };
+    let (fee, received_on, means) = if let Some((method, received_on)) = invoice.offline(payment_id) {
+        (Money::zero(amount.currency()), received_on, PaymentMeans::Offline { method })
+    } else {
+        let payment: Payment = effects.engine.state(organization, payment_id.0).await?;
+        let fee = payment
+            .quote
+            .and_then(|quote| quote.total.checked_sub(quote.amount).ok())
+            .unwrap_or(Money::zero(amount.currency()));
+        let means = match payment.card {
+            Some(card) => PaymentMeans::Card { brand: card.brand, last4: card.last4 },
+            None => PaymentMeans::Online,
+        };
+        (fee, terms.time_zone.day_of(effects.engine.clock().now()), means)
+    };
+    let title = content.title.clone();
+    Ok(Some(EmailContent::PaymentReceived { invoice_id, payment_id, title, amount, fee, balance, received_on, means }))
+}
+
+/// Decides whether to send, freezes the message, hands it over.
+pub async fn send(effects: &Effects, task: &Task, id: MessageId) -> Result<Done, Fault> {
+    let ask = effects.ask(task);
+    let mail = &effects.providers.mail;
+    let mut message: EmailMessage = effects.engine.state(task.organization, id.0).await?;
+    if message.phase == Phase::Requested {
+        match prepare(effects, task.organization, id, &message).await? {
+            Prepared::No(reason) => {
+                effects.engine.execute(SuppressEmail { message_id: id, reason }, &ask).await?;
+                return Ok(Done::Finished);
+            }
+            Prepared::Unrenderable(why) => return Ok(Done::Unresolved(why)),
+            Prepared::Yes(address, rendered) => {
+                let provider = mail.name().to_owned();
+                let submit = SubmitEmail { message_id: id, provider, address, message: rendered };
+                effects.engine.execute(submit, &ask).await?;
+                message = effects.engine.state(task.organization, id.0).await?;
+            }
+        }
+    }
+    let Some(frozen) = message.frozen.filter(|_| message.phase == Phase::Submitting) else {
+        return Ok(Done::Finished);
+    };
+    let report = |report| RecordEmail { message_id: id, report };
+    let lost = match (mail.promise(), task.first_called_at) {
+        // A second call under the same key is the same message, but only for so long.
+        (MailPromise::Idempotent { window }, Some(first)) => {
+            task.interrupted && (Utc::now() - first).to_std().unwrap_or_default() >= window
+        }
+        (MailPromise::Idempotent { .. }, None) => false,
+        (MailPromise::AtMostOnce, _) => task.interrupted,
+    };
+    let frozen_message = frozen.message.into_value();
+    let outgoing = frozen_message.and_then(|value| serde_json::from_value::<OutgoingEmail>(value).ok());
+    let Some(outgoing) = outgoing.filter(|_| frozen.provider == mail.name() && !lost) else {
+        let why = if lost { "the provider's answer was lost" } else { "the message is gone or another provider's" };
+        effects.engine.execute(report(EmailReport::Unknown { why: why.to_owned() }), &ask).await?;
+        return Ok(Done::Unresolved(why.to_owned()));
+    };
+    effects.calling(task).await?;
+    match mail.send(&outgoing, &frozen.idempotency_key).await {
+        Outcome::Done(provider_id) => {
+            effects.engine.execute(report(EmailReport::Accepted { provider_id }), &ask).await?;
+            Ok(Done::Finished)
+        }
+        Outcome::Refused(refused) => {
+            let reason = format!("{}: {}", refused.code, refused.why);
+            effects.engine.execute(report(EmailReport::Failed { reason }), &ask).await?;
+            Ok(Done::Refused(refused.code))
+        }
+        Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
+        Outcome::Unknown { cause, why } => match mail.promise() {
+            // The same key again: the provider tells whether it had it.
+            MailPromise::Idempotent { .. } => {
+                Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) })
+            }
+            MailPromise::AtMostOnce => {
+                effects.engine.execute(report(EmailReport::Unknown { why: why.clone() }), &ask).await?;
+                Ok(Done::Unresolved(unknown(cause, &why)))
+            }
+        },
+    }
+}
+
+enum Prepared {
+    Yes(EmailAddress, Value),
+    No(EmailSuppression),
+    Unrenderable(String),
+}
+
+/// The last look before sending, and the rendered message.
+async fn prepare(
+    effects: &Effects,
+    organization: OrganizationId,
+    id: MessageId,
+    message: &EmailMessage,
+) -> Result<Prepared, Fault> {
+    let Some(request) = &message.request else { return Ok(Prepared::No(EmailSuppression::NoAddress)) };
+    let engine = &effects.engine;
+    let resident: Resident = engine.state(organization, request.resident.0).await?;
+    if resident.erased {
+        return Ok(Prepared::No(EmailSuppression::ResidentErased));
+    }
+    if !resident.is_active() {
+        return Ok(Prepared::No(EmailSuppression::ResidentInactive));
+    }
+    let record = resident.record.as_ref();
+    let address = record.and_then(|record| record.email.as_ref()?.value().cloned());
+    let Some(address) = address else { return Ok(Prepared::No(EmailSuppression::NoAddress)) };
+    let suppression: Suppression = engine.state(organization, suppression_id(effects, organization, &address).0).await?;
+    if suppression.active {
+        return Ok(Prepared::No(EmailSuppression::AddressSuppressed));
+    }
+    let name = record.and_then(|record| record.name.value()).map(ToString::to_string).unwrap_or_default();
+    let head = head(effects, organization, request.property).await?;
+    let unit = invoice_unit(effects, organization, &request.content).await?;
+    match render(effects, request, &head, &name, &unit) {
+        Ok(rendered) => {
+            let outgoing = OutgoingEmail {
+                from_name: head.sender.clone(),
+                from_address: effects.providers.mail_from.clone(),
+                to: address.as_str().to_owned(),
+                reply_to: head.contact.clone(),
+                subject: rendered.subject,
+                html: rendered.html,
+                text: rendered.text,
+                reference: id.0,
+                kind: request.content.kind().to_owned(),
+                language: request.language.code().to_owned(),
+            };
+            match serde_json::to_value(&outgoing) {
+                Ok(value) => Ok(Prepared::Yes(address, value)),
+                Err(error) => Ok(Prepared::Unrenderable(error.to_string())),
+            }
+        }
+        Err(error) => Ok(Prepared::Unrenderable(error.to_string())),
+    }
+}
+
+/// The list's entry for an address follows from its keyed hash.
+fn suppression_id(effects: &Effects, organization: OrganizationId, address: &EmailAddress) -> SuppressionId {
+    SuppressionId(effects.engine.store().keyring().digest(organization, &address.normalized()))
+}
+
+struct Head {
+    organization: String,
+    sender: String,
+    property: Option<String>,
+    address: Option<String>,
+    contact: Option<String>,
+}
+
+async fn head(
+    effects: &Effects,
+    organization: OrganizationId,
+    property: Option<PropertyId>,
+) -> Result<Head, Fault> {
+    let company: Organization = effects.engine.state(organization, organization.0).await?;
+    let company = company.name.map(String::from).unwrap_or_default();
+    let details = match property {
+        Some(id) => effects.engine.state::<Property>(organization, id.0).await?.details,
+        None => None,
+    };
+    Ok(match details {
+        Some(details) => Head {
+            organization: company,
+            sender: details.sender.into(),
+            property: Some(details.name.into()),
+            address: Some(format!(
+                "{}, {}, {} {}",
+                details.address.street, details.address.city, details.address.region, details.address.postal_code
+            )),
+            contact: details.contact.value().map(|contact| contact.as_str().to_owned()),
+        },
+        None => Head {
+            sender: company.clone(),
+            organization: company,
+            property: None,
+            address: None,
+            contact: None,
+        },
+    })
+}
+
+/// What a letter about an invoice shows of it beyond the message's own facts.
+#[derive(Default)]
+struct InvoiceFacts {
+    unit: String,
+    description: Option<String>,
+    lines: Vec<(String, Money)>,
+    balance: Option<Money>,
+}
+
+async fn invoice_unit(
+    effects: &Effects,
+    organization: OrganizationId,
+    content: &EmailContent,
+) -> Result<InvoiceFacts, Fault> {
+    let Some(invoice_id) = content.invoice_id() else { return Ok(InvoiceFacts::default()) };
+    let invoice: Invoice = effects.engine.state(organization, invoice_id.0).await?;
+    let balance = invoice.balance().ok();
+    let (Some(terms), Some(content)) = (invoice.terms, invoice.content) else { return Ok(InvoiceFacts::default()) };
+    let unit: domain::Unit = effects.engine.state(organization, terms.unit.0).await?;
+    Ok(InvoiceFacts {
+        unit: unit.label.map(String::from).unwrap_or_default(),
+        description: content.description.map(String::from),
+        lines: content.lines.into_iter().map(|line| (line.description.into(), line.amount)).collect(),
+        balance,
+    })
+}
+
+fn render(
+    effects: &Effects,
+    request: &domain::email::Request,
+    head: &Head,
+    resident: &str,
+    facts: &InvoiceFacts,
+) -> Result<letters::Rendered, letters::RenderError> {
+    let public_url = &effects.providers.public_url;
+    let letterhead = Letterhead {
+        organization: &head.organization,
+        sender: &head.sender,
+        property: head.property.as_deref(),
+        property_address: head.address.as_deref(),
+        contact: head.contact.as_deref(),
+        portal_url: public_url,
+    };
+    let invoice_url = |id: InvoiceId| format!("{public_url}/invoices/{id}");
+    let letter = match &request.content {
+        EmailContent::InvoicePublished { invoice_id, title, total, due_on } => Letter::InvoicePublished {
+            resident,
+            title: title.as_str(),
+            unit: &facts.unit,
+            description: facts.description.as_deref(),
+            lines: facts.lines.iter().map(|(text, amount)| (text.as_str(), *amount)).collect(),
+            total: *total,
+            balance: facts.balance.unwrap_or(*total),
+            due_on: *due_on,
+            invoice_url: invoice_url(*invoice_id),
+        },
+        EmailContent::PaymentReceived { invoice_id, title, amount, fee, balance, received_on, means, .. } => {
+            Letter::PaymentReceived {
+                resident,
+                title: title.as_str(),
+                unit: &facts.unit,
+                amount: *amount,
+                fee: *fee,
+                charged: amount.checked_add(*fee).unwrap_or(*amount),
+                method: match means {
+                    PaymentMeans::Card { brand, last4 } => Method::Card { brand, last4 },
+                    PaymentMeans::Online => Method::Online,
+                    PaymentMeans::Offline { method } => Method::Offline(*method),
+                },
+                received_on: *received_on,
+                balance: *balance,
+                invoice_url: invoice_url(*invoice_id),
+            }
+        }
+        EmailContent::SignInLink { sign_in_id } => Letter::SignInLink {
+            resident,
+            link: format!("{public_url}/sign-in?link={}", effects.credentials.link(*sign_in_id)),
+            minutes: u32::try_from(LINK_HOLDS.num_minutes()).unwrap_or(30),
+        },
+    };
+    letters::render(&letter, &letterhead, request.language)
+}
+
+/// Puts the address that a message went to on the suppression list.
+pub async fn suppress(
+    effects: &Effects,
+    task: &Task,
+    id: MessageId,
+    cause: SuppressionCause,
+) -> Result<Done, Fault> {
+    let message: EmailMessage = effects.engine.state(task.organization, id.0).await?;
+    let (Some(request), Some(frozen)) = (message.request, message.frozen) else { return Ok(Done::Finished) };
+    // Erased meanwhile: there is nothing to suppress.
+    let Some(address) = frozen.address.into_value() else { return Ok(Done::Finished) };
+    let resident_id: ResidentId = request.resident;
+    let suppression_id = suppression_id(effects, task.organization, &address);
+    let command = SuppressAddress { suppression_id, resident_id, message_id: id, address, cause };
+    effects.engine.execute(command, &effects.ask(task)).await?;
+    Ok(Done::Finished)
+}

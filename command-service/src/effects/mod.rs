@@ -1,0 +1,76 @@
+//! Effects as the worker does them: one file per kind, each safe to repeat after a crash at any point.
+
+mod accounts;
+mod email;
+mod erasure;
+mod jobs;
+mod payments;
+mod refunds;
+
+use std::{sync::Arc, time::Duration};
+
+use edge::Credentials;
+use events::{Role, payment::UnknownCause};
+use processes::Effect;
+
+use crate::{Ask, Engine, Fault, Providers, Registry, outbox::{self, Done, Task}};
+
+pub use accounts::status_of;
+pub use payments::record_snapshot;
+pub use refunds::report as refund_report;
+
+/// Does effects.
+#[derive(Debug, Clone)]
+pub struct Effects {
+    pub engine: Engine,
+    pub registry: Arc<Registry>,
+    pub providers: Providers,
+    pub credentials: Credentials,
+}
+
+impl Effects {
+    /// Does one effect, and says what became of it.
+    pub async fn run(&self, task: &Task, effect: Effect) -> Result<Done, Fault> {
+        match effect {
+            Effect::SubmitPayment { payment_id } => payments::submit(self, task, payment_id).await,
+            Effect::WatchPayment { payment_id } => payments::watch(self, task, payment_id).await,
+            Effect::CancelPayment { payment_id } => payments::cancel(self, task, payment_id).await,
+            Effect::SubmitRefund { payment_id, refund_id } => {
+                refunds::submit(self, task, payment_id, refund_id).await
+            }
+            Effect::OpenStripeAccount { stripe_account_id } => accounts::open(self, task, stripe_account_id).await,
+            Effect::ReadStripeAccount { stripe_account_id } => accounts::read(self, task, stripe_account_id).await,
+            Effect::ComposeEmail { message_id, occasion, cause } => {
+                email::compose(self, task, message_id, occasion, cause).await
+            }
+            Effect::SendEmail { message_id } => email::send(self, task, message_id).await,
+            Effect::SuppressAddress { message_id, cause } => email::suppress(self, task, message_id, cause).await,
+            Effect::RunJob { job_id, after } => jobs::run(self, task, job_id, after).await,
+            Effect::DestroyKeys { resident_id, purposes } => {
+                erasure::destroy(self, task, resident_id, &purposes).await
+            }
+        }
+    }
+
+    /// Asks in the name of the process whose step this task is.
+    fn ask(&self, task: &Task) -> Ask {
+        let process = task.key.split('/').nth(1).unwrap_or("process");
+        Ask::internal(task.organization, Role::Process, format!("process:{process}"), task.correlation)
+            .because(task.causation.clone())
+    }
+
+    /// Notes that a provider is about to be called; returns when it first was.
+    async fn calling(&self, task: &Task) -> Result<chrono::DateTime<chrono::Utc>, Fault> {
+        Ok(outbox::calling(self.engine.store().pool(), task).await?)
+    }
+}
+
+/// Longer with every attempt, up to five minutes.
+pub fn backoff(attempts: i32) -> Duration {
+    let doublings = u32::try_from(attempts.clamp(0, 9)).unwrap_or_default();
+    Duration::from_millis(500 * 2_u64.pow(doublings)).min(Duration::from_secs(300))
+}
+
+fn unknown(cause: UnknownCause, why: &str) -> String {
+    format!("the outcome is not known ({cause:?}): {why}")
+}

@@ -1,0 +1,216 @@
+//! Payments at Stripe: created once under their key, watched until they end, canceled only by Stripe's own word.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use domain::{
+    Payment,
+    payment::{AbandonPayment, IntentDecline, IntentState, Phase, RecordIntent, RecordPaymentUnknown, SubmitPayment},
+};
+use events::{
+    OrganizationId, PaymentId,
+    payment::{CancelReason, FrozenIntent},
+};
+use processes::ports::{IntentSnapshot, IntentStatus, Outcome, PaymentTags};
+
+use super::{Effects, backoff, unknown};
+use crate::{
+    Ask, Fault,
+    outbox::{Done, Task},
+};
+
+/// Within this time a repeat under the same key is the same call (Stripe prunes keys after 24 hours).
+const KEY_HOLDS: TimeDelta = TimeDelta::hours(23);
+/// How long a resident may take to complete a payment.
+const PATIENCE: TimeDelta = TimeDelta::minutes(60);
+
+/// Commits the intent, calls Stripe, merges the answer. Repeating any part is harmless.
+pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done, Fault> {
+    let ask = effects.ask(task);
+    match effects.engine.execute(SubmitPayment { payment_id: id }, &ask).await {
+        Ok(_) => {}
+        // The account was disconnected meanwhile.
+        Err(Fault::Refused { code, .. }) => {
+            abandon(effects, &ask, id, CancelReason::Rejected { code: code.to_owned() }).await?;
+            return Ok(Done::Finished);
+        }
+        Err(fault) => return Err(fault),
+    }
+    let payment: Payment = effects.engine.state(task.organization, id.0).await?;
+    let (Some(request), Some(quote)) = (&payment.request, &payment.quote) else { return Ok(Done::Finished) };
+    if payment.phase != Phase::Submitting {
+        return Ok(Done::Finished);
+    }
+    let first = effects.calling(task).await?;
+    let tags = PaymentTags { organization: task.organization.0, payment: id.0, invoice: quote.invoice.0 };
+    let stripe = &effects.providers.stripe;
+    let outcome = if Utc::now() - first < KEY_HOLDS {
+        stripe.create_payment_intent(request, &tags).await
+    } else {
+        // The key may be forgotten by now, so creating could create a second one: look first.
+        match stripe.find_payment_intent(&request.account, id.0, first).await {
+            Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
+            Outcome::Done(None) => {
+                abandon(effects, &ask, id, CancelReason::Rejected { code: "not_found_at_stripe".to_owned() }).await?;
+                return Ok(Done::Finished);
+            }
+            Outcome::Refused(refused) => Outcome::Refused(refused),
+            Outcome::Retry { after, why } => Outcome::Retry { after, why },
+            Outcome::Unknown { cause, why } => Outcome::Unknown { cause, why },
+        }
+    };
+    match outcome {
+        Outcome::Done(snapshot) => {
+            remember(effects, task.organization, id, &snapshot.id).await?;
+            record_snapshot(effects, &ask, id, &request.account, snapshot).await?;
+            Ok(Done::Finished)
+        }
+        Outcome::Refused(refused) if refused.code == "idempotency_error" => {
+            // Another body under our key: something of ours is wrong, and money may be involved.
+            Ok(Done::Unresolved(format!("stripe refused the repeated key: {}", refused.why)))
+        }
+        Outcome::Refused(refused) => {
+            abandon(effects, &ask, id, CancelReason::Rejected { code: refused.code }).await?;
+            Ok(Done::Finished)
+        }
+        Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
+        Outcome::Unknown { cause, why } => {
+            effects.engine.execute(RecordPaymentUnknown { payment_id: id, cause }, &ask).await?;
+            Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) })
+        }
+    }
+}
+
+async fn abandon(effects: &Effects, ask: &Ask, id: PaymentId, reason: CancelReason) -> Result<(), Fault> {
+    effects.engine.execute(AbandonPayment { payment_id: id, reason }, ask).await.map(|_| ())
+}
+
+/// Which of our payments a PaymentIntent belongs to, for webhooks.
+async fn remember(effects: &Effects, organization: OrganizationId, id: PaymentId, intent: &str) -> Result<(), Fault> {
+    sqlx::query(
+        "insert into engine.provider_objects (provider, external_id, organization_id, aggregate_type, aggregate_id)
+         values ('stripe', $1, $2, 'payment', $3) on conflict do nothing",
+    )
+    .bind(intent)
+    .bind(organization.0)
+    .bind(id.0)
+    .execute(effects.engine.store().pool())
+    .await?;
+    Ok(())
+}
+
+/// Merges what Stripe says of a PaymentIntent into the payment.
+pub async fn record_snapshot(
+    effects: &Effects,
+    ask: &Ask,
+    id: PaymentId,
+    account: &str,
+    snapshot: IntentSnapshot,
+) -> Result<(), Fault> {
+    let state = match snapshot.status {
+        IntentStatus::Succeeded => IntentState::Succeeded,
+        IntentStatus::Processing => IntentState::Processing,
+        IntentStatus::RequiresAction => IntentState::ActionRequired,
+        IntentStatus::Canceled => IntentState::Canceled,
+        IntentStatus::RequiresPaymentMethod
+        | IntentStatus::RequiresConfirmation
+        | IntentStatus::RequiresCapture
+        | IntentStatus::Unrecognized => IntentState::AwaitingMethod,
+    };
+    let command = RecordIntent {
+        payment_id: id,
+        account: account.to_owned(),
+        intent: snapshot.id,
+        client_secret: snapshot.client_secret,
+        state,
+        amount: snapshot.amount,
+        amount_received: snapshot.amount_received,
+        currency: snapshot.currency,
+        charge: snapshot.charge,
+        card: snapshot.card,
+        decline: snapshot.decline.map(|decline| IntentDecline {
+            code: decline.code,
+            decline_code: decline.decline_code,
+            advice: decline.advice,
+        }),
+    };
+    effects.engine.execute(command, ask).await.map(|_| ())
+}
+
+/// The payment's frozen request and intent, while it is open at Stripe.
+async fn open_at_stripe(
+    effects: &Effects,
+    task: &Task,
+    id: PaymentId,
+) -> Result<Option<(Payment, FrozenIntent, String)>, Fault> {
+    let payment: Payment = effects.engine.state(task.organization, id.0).await?;
+    if !payment.holds_claim() {
+        return Ok(None);
+    }
+    let (Some(request), Some(intent)) = (payment.request.clone(), payment.intent.clone()) else { return Ok(None) };
+    Ok(Some((payment, request, intent)))
+}
+
+/// Re-reads an open PaymentIntent now and then: webhooks may be lost. One that is not completed in time is canceled.
+pub async fn watch(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done, Fault> {
+    let Some((payment, request, intent)) = open_at_stripe(effects, task, id).await? else { return Ok(Done::Finished) };
+    let ask = effects.ask(task);
+    let first = effects.calling(task).await?;
+    match effects.providers.stripe.payment_intent(&request.account, &intent).await {
+        Outcome::Done(snapshot) => {
+            let open = !matches!(snapshot.status, IntentStatus::Succeeded | IntentStatus::Canceled);
+            let processing = snapshot.status == IntentStatus::Processing;
+            record_snapshot(effects, &ask, id, &request.account, snapshot).await?;
+            if !open {
+                return Ok(Done::Finished);
+            }
+            let late = payment.quote.is_some_and(|quote| effects.engine.clock().now() > quote.expires_at + PATIENCE);
+            if late && !processing {
+                abandon(effects, &ask, id, CancelReason::Expired).await?;
+            }
+            // Close at first, hourly later: a webhook normally comes within seconds.
+            let age = (Utc::now() - first).to_std().unwrap_or_default();
+            let after = age.clamp(Duration::from_secs(30), Duration::from_secs(3600));
+            Ok(Done::Again { after, why: "still open".to_owned() })
+        }
+        Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
+        Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
+        Outcome::Unknown { cause, why } => {
+            Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) })
+        }
+    }
+}
+
+/// Asks Stripe to cancel. If the money came first, that is what is recorded.
+pub async fn cancel(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done, Fault> {
+    let payment: Payment = effects.engine.state(task.organization, id.0).await?;
+    if payment.phase == Phase::Submitting {
+        // Its PaymentIntent may or may not exist: the submission finds out first.
+        return Ok(Done::Again { after: backoff(task.attempts), why: "waiting for the submission".to_owned() });
+    }
+    let Some((_, request, intent)) = open_at_stripe(effects, task, id).await? else { return Ok(Done::Finished) };
+    let ask = effects.ask(task);
+    effects.calling(task).await?;
+    let stripe = &effects.providers.stripe;
+    let outcome = match stripe.cancel_payment_intent(&request.account, &intent, &format!("cancel:{id}")).await {
+        // Not cancelable: see why.
+        Outcome::Refused(_) => stripe.payment_intent(&request.account, &intent).await,
+        other => other,
+    };
+    match outcome {
+        Outcome::Done(snapshot) => {
+            let settled = matches!(snapshot.status, IntentStatus::Succeeded | IntentStatus::Canceled);
+            record_snapshot(effects, &ask, id, &request.account, snapshot).await?;
+            if settled {
+                Ok(Done::Finished)
+            } else {
+                Ok(Done::Again { after: backoff(task.attempts), why: "stripe has not canceled it yet".to_owned() })
+            }
+        }
+        Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
+        Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
+        Outcome::Unknown { cause, why } => {
+            Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) })
+        }
+    }
+}

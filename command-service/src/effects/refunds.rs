@@ -1,0 +1,90 @@
+//! Refunds at Stripe: submitted once under their key, read again until they end.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use domain::{
+    Payment,
+    refund::{RecordRefund, RefundPhase, RefundReport, SubmitRefund},
+};
+use events::{PaymentId, RefundId};
+use processes::ports::{Outcome, RefundRequest, RefundSnapshot, RefundStatus};
+
+use super::{Effects, backoff, unknown};
+use crate::{
+    Fault,
+    outbox::{Done, Task},
+};
+
+const KEY_HOLDS: TimeDelta = TimeDelta::hours(23);
+/// How often a pending refund is looked at.
+const LOOK: Duration = Duration::from_secs(60);
+
+pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: RefundId) -> Result<Done, Fault> {
+    let ask = effects.ask(task);
+    effects.engine.execute(SubmitRefund { payment_id, refund_id: id }, &ask).await?;
+    let payment: Payment = effects.engine.state(task.organization, payment_id.0).await?;
+    let Some(refund) = payment.refunds.iter().find(|refund| refund.id == id) else { return Ok(Done::Finished) };
+    let (Some(request), Some(intent)) = (&payment.request, &payment.intent) else { return Ok(Done::Finished) };
+    if matches!(refund.phase, RefundPhase::Succeeded | RefundPhase::Failed) {
+        return Ok(Done::Finished);
+    }
+    let first = effects.calling(task).await?;
+    let stripe = &effects.providers.stripe;
+    let outcome = if Utc::now() - first < KEY_HOLDS {
+        let request = RefundRequest {
+            account: request.account.clone(),
+            intent: intent.clone(),
+            amount: refund.amount.amount(),
+            idempotency_key: format!("refund:{id}"),
+            refund: id.0,
+        };
+        match stripe.create_refund(&request).await {
+            // A replayed answer is as old as the first call.
+            Outcome::Done(snapshot) if snapshot.status == RefundStatus::Pending => {
+                stripe.refund(&request.account, &snapshot.id).await
+            }
+            other => other,
+        }
+    } else {
+        match stripe.find_refund(&request.account, intent, id.0).await {
+            Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
+            Outcome::Done(None) => {
+                let report = RefundReport::Failed { code: "not_found_at_stripe".to_owned() };
+                effects.engine.execute(RecordRefund { payment_id, refund_id: id, report }, &ask).await?;
+                return Ok(Done::Finished);
+            }
+            Outcome::Refused(refused) => Outcome::Refused(refused),
+            Outcome::Retry { after, why } => Outcome::Retry { after, why },
+            Outcome::Unknown { cause, why } => Outcome::Unknown { cause, why },
+        }
+    };
+    let report = match outcome {
+        Outcome::Done(snapshot) => match report(snapshot) {
+            Some(report) => report,
+            None => return Ok(Done::Again { after: LOOK, why: "the refund is pending at stripe".to_owned() }),
+        },
+        Outcome::Refused(refused) => RefundReport::Failed { code: refused.code },
+        Outcome::Retry { after, why } => {
+            return Ok(Done::Again { after: after.max(backoff(task.attempts)), why });
+        }
+        Outcome::Unknown { cause, why } => {
+            let report = RefundReport::Unknown { cause };
+            effects.engine.execute(RecordRefund { payment_id, refund_id: id, report }, &ask).await?;
+            return Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) });
+        }
+    };
+    effects.engine.execute(RecordRefund { payment_id, refund_id: id, report }, &ask).await?;
+    Ok(Done::Finished)
+}
+
+/// What a snapshot settles, if it does.
+pub fn report(snapshot: RefundSnapshot) -> Option<RefundReport> {
+    match snapshot.status {
+        RefundStatus::Succeeded => Some(RefundReport::Succeeded { refund: snapshot.id }),
+        RefundStatus::Failed | RefundStatus::Canceled => {
+            Some(RefundReport::Failed { code: snapshot.failure.unwrap_or_else(|| "canceled".to_owned()) })
+        }
+        RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Unrecognized => None,
+    }
+}

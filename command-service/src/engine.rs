@@ -1,0 +1,337 @@
+//! The execute loop: look the key up, load, authorize, decide, append, and say where it ended up in the log.
+
+use std::{sync::Arc, time::Duration};
+
+use cqrs_es::{AggregateContext, AggregateError, EventStore, event_sink::EventSink};
+use domain::{
+    Actor, Aggregate, Command, Context, Facts, Hosted, Invoice, Need, Organization, Payment, Property, Refuse, Resident,
+    StripeAccount, Unit, decide::Asked,
+};
+use event_store::{
+    AppendError, Appended, BusinessClock, CommandContext, IdempotencyKey, Store, Stored,
+    keyring::sha256,
+    store::{LoadError, Scoped, StreamContext},
+};
+use events::{Event, Metadata, OrganizationId, Role};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::Fault;
+
+/// How often contention is retried for a caller who named no version.
+const TRIES: u32 = 8;
+/// How deep one needed aggregate may lead to another.
+const DEPTH: u32 = 4;
+/// How long an answer waits for the sequencer.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The version that a caller builds on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    Anything,
+    /// `If-Match`.
+    Version(i64),
+    /// `If-None-Match: *`: it must not exist yet.
+    Nothing,
+}
+
+/// Who asks, why, and under which conditions.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    pub organization: OrganizationId,
+    pub actor: Actor,
+    /// `token:…`, `session:…`, `process:…`, `provider:…` or `operator`.
+    pub actor_name: String,
+    pub correlation: Uuid,
+    pub causation: Option<String>,
+    pub client_address: Option<String>,
+    pub idempotency_key: Option<String>,
+    pub expect: Expect,
+}
+
+impl Ask {
+    /// Whoever runs the server.
+    pub fn operator(organization: OrganizationId) -> Self {
+        Self {
+            organization,
+            actor: Actor::of(Role::Operator),
+            actor_name: "operator".to_owned(),
+            correlation: Uuid::now_v7(),
+            causation: None,
+            client_address: None,
+            idempotency_key: None,
+            expect: Expect::Anything,
+        }
+    }
+
+    /// A process or a provider, because of something.
+    pub fn internal(organization: OrganizationId, role: Role, name: impl Into<String>, correlation: Uuid) -> Self {
+        Self {
+            actor: Actor::of(role),
+            actor_name: name.into(),
+            correlation,
+            ..Self::operator(organization)
+        }
+    }
+
+    #[must_use]
+    pub fn because(mut self, causation: impl Into<String>) -> Self {
+        self.causation = Some(causation.into());
+        self
+    }
+
+    #[must_use]
+    pub fn keyed(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Keys of what the system does by itself are kept for good.
+    const fn is_internal(&self) -> bool {
+        matches!(self.actor.role, Role::Process | Role::Provider)
+    }
+}
+
+/// What an accepted command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub appended: Appended,
+    /// The answer was given before, under the same key.
+    pub repeated: bool,
+}
+
+/// Executes commands.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    store: Arc<Store>,
+    clock: BusinessClock,
+}
+
+impl Engine {
+    pub const fn new(store: Arc<Store>, clock: BusinessClock) -> Self {
+        Self { store, clock }
+    }
+
+    pub const fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    pub const fn clock(&self) -> &BusinessClock {
+        &self.clock
+    }
+
+    /// Executes one command; `Ok` means durable.
+    pub async fn execute<C: Command>(&self, command: C, ask: &Ask) -> Result<Answer, Fault> {
+        let body = match &ask.idempotency_key {
+            Some(_) => serde_json::to_vec(&command).map_err(AppendError::from)?,
+            None => Vec::new(),
+        };
+        let context = self.context::<C>(ask, &body);
+        if let Some(answer) = self.answered(&context).await? {
+            return Ok(answer);
+        }
+        let id = command.stream(ask.organization);
+        for attempt in 0..TRIES {
+            match self.attempt(command.clone(), id, ask, &context).await {
+                Err(Fault::Store(AppendError::KeyTaken)) => {
+                    return self.answered(&context).await?.ok_or(Fault::Contention);
+                }
+                Err(Fault::Contention | Fault::Store(AppendError::Retryable(_))) => {
+                    tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
+                }
+                done => return done,
+            }
+        }
+        Err(Fault::Contention)
+    }
+
+    fn context<C: Command>(&self, ask: &Ask, body: &[u8]) -> CommandContext {
+        CommandContext {
+            metadata: Metadata {
+                organization: ask.organization,
+                actor: ask.actor_name.clone(),
+                role: ask.actor.role,
+                correlation: ask.correlation,
+                causation: ask.causation.clone(),
+                command: C::NAME.to_owned(),
+                command_id: Uuid::now_v7(),
+                client_address: ask.client_address.clone(),
+            },
+            recorded_at: self.clock.now(),
+            idempotency: ask.idempotency_key.clone().map(|key| IdempotencyKey {
+                key,
+                body: sha256(body),
+                permanent: ask.is_internal(),
+            }),
+        }
+    }
+
+    async fn answered(&self, context: &CommandContext) -> Result<Option<Answer>, Fault> {
+        match self.store.answered(context).await? {
+            None => Ok(None),
+            Some(Stored::OtherBody) => Err(Fault::KeyReused),
+            Some(Stored::Answer(answer)) => {
+                let appended = serde_json::from_value(answer).map_err(AppendError::from)?;
+                Ok(Some(Answer { appended, repeated: true }))
+            }
+        }
+    }
+
+    async fn attempt<C: Command>(
+        &self,
+        command: C,
+        id: Uuid,
+        ask: &Ask,
+        context: &CommandContext,
+    ) -> Result<Answer, Fault> {
+        let scoped = self.store.scoped(context);
+        let mut stream: StreamContext<Hosted<C::Aggregate>> =
+            scoped.load_aggregate(&id.to_string()).await.map_err(fault)?;
+        let state = &stream.aggregate.state;
+        let facts = self.facts(&command, state, &scoped).await?;
+        if !ask.actor.reaches(&command.scope_with(state, &facts)) {
+            return Err(Fault::Missing);
+        }
+        match ask.expect {
+            Expect::Version(version) if version != stream.version => {
+                return Err(Fault::Stale { current: stream.version });
+            }
+            Expect::Nothing if stream.version != 0 => return Err(Fault::Stale { current: stream.version }),
+            Expect::Anything | Expect::Version(_) | Expect::Nothing => {}
+        }
+        let decision =
+            Context { organization: ask.organization, actor: ask.actor.clone(), now: context.recorded_at, facts };
+        let sink = EventSink::default();
+        cqrs_es::Aggregate::handle(stream.aggregate(), Asked::new(command, decision), &(), &sink)
+            .await
+            .map_err(refused)?;
+        let events = sink.collect().await;
+        let added = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        let appended = Appended {
+            stream: <<C::Aggregate as Aggregate>::Event as Event>::STREAM.to_owned(),
+            stream_id: id,
+            version: stream.version + added,
+            events: events.iter().map(|event| event.name().to_owned()).collect(),
+        };
+        if events.is_empty() {
+            self.store.remember(context, &appended).await?;
+        } else {
+            scoped.commit(events, stream, std::collections::HashMap::new()).await.map_err(|error| match error {
+                AggregateError::AggregateConflict if ask.expect == Expect::Anything => Fault::Contention,
+                // The version that the caller named is gone; the fresh one is for them to read.
+                AggregateError::AggregateConflict => Fault::Stale { current: appended.version },
+                other => fault(other),
+            })?;
+        }
+        Ok(Answer { appended, repeated: false })
+    }
+
+    /// Loads what the decision looks at besides its own stream.
+    async fn facts<C: Command>(
+        &self,
+        command: &C,
+        state: &C::Aggregate,
+        scoped: &Scoped<'_>,
+    ) -> Result<Facts, Fault> {
+        let mut facts = Facts::default();
+        let mut loaded: Vec<Need> = Vec::new();
+        for _ in 0..DEPTH {
+            let needs: Vec<Need> =
+                command.needs(state, &facts).into_iter().filter(|need| !loaded.contains(need)).collect();
+            if needs.is_empty() {
+                break;
+            }
+            for need in needs {
+                self.fact(&mut facts, need, scoped).await?;
+                loaded.push(need);
+            }
+        }
+        Ok(facts)
+    }
+
+    async fn fact(&self, facts: &mut Facts, need: Need, scoped: &Scoped<'_>) -> Result<(), Fault> {
+        match need {
+            Need::Organization => {
+                facts.organization = Some(known::<Organization>(scoped, scoped.organization().0).await?);
+            }
+            Need::Property(id) => facts.property = Some(known::<Property>(scoped, id.0).await?),
+            Need::Unit(id) => facts.unit = Some(known::<Unit>(scoped, id.0).await?),
+            Need::Resident(id) => facts.resident = Some(known::<Resident>(scoped, id.0).await?),
+            Need::Invoice(id) => facts.invoice = Some(known::<Invoice>(scoped, id.0).await?),
+            Need::Payment(id) => facts.payment = Some(known::<Payment>(scoped, id.0).await?),
+            Need::StripeAccount(id) => facts.stripe_account = Some(known::<StripeAccount>(scoped, id.0).await?),
+        }
+        Ok(())
+    }
+
+    /// An aggregate's state, for workers that act on it.
+    pub async fn state<A: Aggregate>(&self, organization: OrganizationId, id: Uuid) -> Result<A, Fault> {
+        let events = self.store.load::<Hosted<A>>(organization, &id.to_string()).await?;
+        Ok(events.into_iter().fold(A::default(), |mut state, envelope| {
+            state.evolve(&envelope.payload);
+            state
+        }))
+    }
+
+    /// The organization's position of an answer's last event, if the sequencer gives it soon.
+    pub async fn position(&self, appended: &Appended) -> Result<Option<i64>, Fault> {
+        let place = (appended.stream_id, appended.version);
+        let positions = self.store.positions();
+        let receiver = positions.expect(place);
+        Ok(positions.wait(self.store.pool(), &appended.stream, place, receiver, PATIENCE).await?)
+    }
+}
+
+/// Another aggregate; what is another organization's does not exist.
+async fn known<A: Aggregate>(scoped: &Scoped<'_>, id: Uuid) -> Result<A, Fault> {
+    let loaded: Result<StreamContext<Hosted<A>>, _> = scoped.load_aggregate(&id.to_string()).await;
+    match loaded.map_err(fault) {
+        Ok(stream) => Ok(stream.aggregate.state),
+        Err(Fault::Missing) => Ok(A::default()),
+        Err(other) => Err(other),
+    }
+}
+
+fn refused<R: Refuse>(refusal: R) -> Fault {
+    Fault::Refused { kind: refusal.kind(), code: refusal.code(), message: refusal.to_string() }
+}
+
+/// Brings the framework's errors back to ours.
+fn fault<R: Refuse>(error: AggregateError<R>) -> Fault {
+    match error {
+        AggregateError::UserError(refusal) => refused(refusal),
+        AggregateError::AggregateConflict => Fault::Contention,
+        AggregateError::DatabaseConnectionError(error)
+        | AggregateError::DeserializationError(error)
+        | AggregateError::UnexpectedError(error) => match error.downcast::<LoadError>() {
+            Ok(load) => (*load).into(),
+            Err(error) => match error.downcast::<AppendError>() {
+                Ok(append) => match *append {
+                    AppendError::Conflict => Fault::Contention,
+                    other => Fault::Store(other),
+                },
+                Err(other) => Fault::Store(AppendError::Database(sqlx::Error::Configuration(other))),
+            },
+        },
+    }
+}
+
+/// What a stored answer becomes for a caller.
+pub fn answer_json(answer: &Answer, position: Option<i64>) -> Value {
+    let appended = &answer.appended;
+    let first = appended.version - i64::try_from(appended.events.len()).unwrap_or_default();
+    let events: Vec<Value> = appended
+        .events
+        .iter()
+        .zip(first + 1..)
+        .map(|(name, version)| serde_json::json!({ "type": name, "version": version }))
+        .collect();
+    serde_json::json!({
+        "stream": appended.stream,
+        "id": appended.stream_id,
+        "version": appended.version,
+        "events": events,
+        "position": position,
+        "repeated": answer.repeated,
+    })
+}

@@ -1,0 +1,136 @@
+//! The HTTP side of commands: the command endpoint, tokens and sign-in, links to Stripe, webhooks.
+
+mod commands;
+mod links;
+mod sign_in;
+mod tokens;
+mod webhooks;
+
+use std::sync::Arc;
+
+use edge::{Authenticator, Caller, Problem};
+use poem::{Body, Endpoint, EndpointExt, Response, Route, get, http::StatusCode, post};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::{Ask, Expect, effects::Effects};
+
+pub use sign_in::SignInLimits;
+
+/// The largest command that is read: a job of 10,000 items fits.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub struct CommandState {
+    pub effects: Effects,
+    pub authenticator: Authenticator,
+    /// Wakes the worker of this process.
+    pub work: Arc<Notify>,
+    /// Cookies are marked `Secure`.
+    pub secure_cookies: bool,
+    pub sign_in_limits: SignInLimits,
+}
+
+/// The command side's routes, to be mounted at the root.
+pub fn routes(state: CommandState) -> impl Endpoint<Output = Response> {
+    Route::new()
+        .at("/v1/commands/:name", post(commands::execute))
+        .at("/v1/tokens", post(tokens::issue))
+        .at("/v1/sign-in-links", post(sign_in::request_link))
+        .at("/v1/sessions", post(sign_in::open))
+        .at("/v1/sessions/current", poem::delete(sign_in::close))
+        .at("/v1/stripe-accounts/:id/onboarding-link", post(links::onboarding))
+        .at("/v1/stripe-accounts/:id/dashboard-link", post(links::dashboard))
+        .at("/sign-in", get(sign_in::page))
+        .at("/webhooks/stripe", post(webhooks::from_stripe))
+        .at("/webhooks/resend", post(webhooks::from_resend))
+        .data(state.authenticator.clone())
+        .data(state)
+        .map_to_response()
+}
+
+/// A caller's question, with the conditions that the request's headers set.
+fn ask(caller: &Caller, request: &poem::Request) -> Result<Ask, Problem> {
+    Ok(Ask {
+        organization: caller.organization,
+        actor: domain::Actor { role: caller.role, property: caller.property, resident: caller.resident },
+        actor_name: caller.name.clone(),
+        correlation: Uuid::now_v7(),
+        causation: None,
+        client_address: caller.address.clone(),
+        idempotency_key: idempotency_key(request)?,
+        expect: expect(request)?,
+    })
+}
+
+fn idempotency_key(request: &poem::Request) -> Result<Option<String>, Problem> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default().trim();
+    if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Problem::malformed("Idempotency-Key must be 1 to 255 visible ASCII characters"));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+fn expect(request: &poem::Request) -> Result<Expect, Problem> {
+    if let Some(value) = request.headers().get("if-match") {
+        let version = value.to_str().ok().and_then(|text| text.trim().trim_matches('"').parse().ok());
+        return version
+            .map(Expect::Version)
+            .ok_or_else(|| Problem::malformed("If-Match must be the version as a strong ETag, like \"3\""));
+    }
+    match request.header("if-none-match").map(str::trim) {
+        None => Ok(Expect::Anything),
+        Some("*") => Ok(Expect::Nothing),
+        Some(_) => Err(Problem::malformed("If-None-Match can only be *: the thing must not exist yet")),
+    }
+}
+
+/// The body as JSON, within bounds.
+async fn json(request: &poem::Request, body: Body) -> Result<Value, Problem> {
+    let kind = request.content_type().unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    // Also what keeps a page of another site from sending a form with a session's cookie.
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::unsupported_media_type());
+    }
+    let bytes = bytes(body).await?;
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
+    if has_nul(&value) {
+        // PostgreSQL's json type would take it, and its text functions would not.
+        return Err(Problem::malformed("the body has a NUL character"));
+    }
+    Ok(value)
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(list) => list.iter().any(has_nul),
+        Value::Object(map) => map.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+async fn bytes(body: Body) -> Result<Vec<u8>, Problem> {
+    match body.into_bytes_limit(LARGEST).await {
+        Ok(bytes) => Ok(bytes.to_vec()),
+        Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(Problem::too_large(LARGEST)),
+        Err(error) => Err(Problem::malformed(error.to_string())),
+    }
+}
+
+async fn typed<T: DeserializeOwned>(request: &poem::Request, body: Body) -> Result<T, Problem> {
+    let value = json(request, body).await?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        Problem::invalid("invalid-request", error.inner().to_string()).with("at", error.path().to_string().into())
+    })
+}
+
+fn respond(status: StatusCode, body: &Value) -> Response {
+    Response::builder().status(status).content_type("application/json; charset=utf-8").body(body.to_string())
+}

@@ -1,0 +1,72 @@
+//! `POST /v1/tokens`: a bearer token is made here, shown once, and kept as its hash.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::access::IssueAccessToken;
+use edge::{Caller, Problem, credentials::NewToken};
+use events::{PropertyId, Role, TokenId, text::Name};
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{CommandState, respond, typed};
+use crate::{Ask, Fault, engine::Engine};
+
+/// Who may hand out tokens.
+pub const ROLES: &[Role] = &[Role::OrganizationManager];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTokenRequest {
+    label: Name,
+    role: Role,
+    #[serde(default)]
+    property_id: Option<PropertyId>,
+    /// 90 days by default.
+    #[serde(default)]
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Makes a token and records its hash; the secret is returned and forgotten.
+pub async fn issue_token(
+    engine: &Engine,
+    ask: &Ask,
+    label: Name,
+    role: Role,
+    property_id: Option<PropertyId>,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<(TokenId, NewToken, DateTime<Utc>), Fault> {
+    let token = NewToken::generate().map_err(|error| {
+        Fault::Store(event_store::AppendError::Database(sqlx::Error::Configuration(Box::new(error))))
+    })?;
+    let token_id = TokenId(Uuid::now_v7());
+    let expires_at = expires_at.unwrap_or_else(|| engine.clock().now() + TimeDelta::days(90));
+    let command =
+        IssueAccessToken { token_id, hash: token.hash.clone(), label, role, property_id, expires_at };
+    let answer = engine.execute(command, ask).await?;
+    engine.position(&answer.appended).await?;
+    Ok((token_id, token, expires_at))
+}
+
+#[handler]
+pub async fn issue(
+    caller: Caller,
+    state: Data<&CommandState>,
+    request: &Request,
+    body: Body,
+) -> Result<Response, Problem> {
+    caller.admit(ROLES)?;
+    let wanted: NewTokenRequest = typed(request, body).await?;
+    let mut ask = super::ask(&caller, request)?;
+    // A secret cannot be shown twice, so a repeated key cannot be answered.
+    if ask.idempotency_key.take().is_some() {
+        return Err(Problem::malformed("tokens are made without Idempotency-Key; revoke what you do not need"));
+    }
+    let (id, token, expires_at) =
+        issue_token(&state.effects.engine, &ask, wanted.label, wanted.role, wanted.property_id, wanted.expires_at)
+            .await?;
+    Ok(respond(
+        StatusCode::CREATED,
+        &json!({ "token_id": id, "token": token.secret, "expires_at": expires_at }),
+    ))
+}

@@ -1,0 +1,167 @@
+//! The outbox: rows for commands and effects, claimed with a lease, finished with an outcome.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use events::OrganizationId;
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// How long a claimed row is left to its worker; longer than any provider's time-out.
+const LEASE: Duration = Duration::from_secs(90);
+
+/// A row to be written.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub key: String,
+    pub organization: OrganizationId,
+    /// `command` or `effect`.
+    pub kind: &'static str,
+    pub name: &'static str,
+    pub body: Value,
+    pub correlation: Uuid,
+    pub causation: String,
+    pub due_at: DateTime<Utc>,
+    /// Set when the process itself could not say what to do.
+    pub problem: Option<String>,
+}
+
+/// A row that this worker has claimed.
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub key: String,
+    pub organization: OrganizationId,
+    pub kind: String,
+    pub name: String,
+    pub body: Value,
+    pub correlation: Uuid,
+    pub causation: String,
+    pub attempts: i32,
+    /// An earlier attempt may have reached the provider without an answer.
+    pub interrupted: bool,
+    /// Machine clock: when the provider was first called for it.
+    pub first_called_at: Option<DateTime<Utc>>,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    Finished,
+    /// Refused for good, with the reason.
+    Refused(String),
+    /// Try again after this long. Surely nothing happened, or repeating is harmless.
+    Again { after: Duration, why: String },
+    /// A person has to look.
+    Unresolved(String),
+}
+
+/// Writes rows; those that exist already are left alone.
+pub async fn add(connection: &mut PgConnection, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into engine.outbox (key, organization_id, kind, name, body, correlation, causation, due_at, state, last_error)
+         select key, organization_id, kind, name, body::json, correlation, causation, due_at,
+                case when problem is null then 'ready' else 'unresolved' end, problem
+         from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[],
+                     $8::timestamptz[], $9::text[])
+              as entry (key, organization_id, kind, name, body, correlation, causation, due_at, problem)
+         on conflict (key) do nothing",
+    )
+    .bind(entries.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.organization.0).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.kind).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.name).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.body.to_string()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.correlation).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.causation.as_str()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.due_at).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.problem.as_deref()).collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Claims up to `limit` rows that are due.
+pub async fn claim(
+    pool: &PgPool,
+    holder: Uuid,
+    business_now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Task>, sqlx::Error> {
+    let rows = sqlx::query(
+        "update engine.outbox set holder = $1, lease_until = now() + $2, attempts = attempts + 1
+         where key in (
+             select key from engine.outbox
+             where state = 'ready' and due_at <= $3 and retry_at <= now() and (lease_until is null or lease_until < now())
+             order by due_at limit $4 for update skip locked
+         )
+         returning key, organization_id, kind, name, body, correlation, causation, attempts, calling, first_called_at",
+    )
+    .bind(holder)
+    .bind(LEASE)
+    .bind(business_now)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(task).collect()
+}
+
+fn task(row: &PgRow) -> Result<Task, sqlx::Error> {
+    Ok(Task {
+        key: row.try_get("key")?,
+        organization: OrganizationId(row.try_get("organization_id")?),
+        kind: row.try_get("kind")?,
+        name: row.try_get("name")?,
+        body: row.try_get("body")?,
+        correlation: row.try_get("correlation")?,
+        causation: row.try_get("causation")?,
+        attempts: row.try_get("attempts")?,
+        interrupted: row.try_get("calling")?,
+        first_called_at: row.try_get("first_called_at")?,
+    })
+}
+
+/// Notes, before a provider is called, that it is about to be: a crash from here on leaves the outcome unknown.
+pub async fn calling(pool: &PgPool, task: &Task) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar(
+        "update engine.outbox set calling = true, first_called_at = coalesce(first_called_at, now())
+         where key = $1 returning first_called_at",
+    )
+    .bind(&task.key)
+    .fetch_one(pool)
+    .await
+}
+
+/// Writes an outcome, unless another worker has taken the row over.
+pub async fn finish(pool: &PgPool, holder: Uuid, key: &str, done: &Done) -> Result<(), sqlx::Error> {
+    let (state, error, after) = match done {
+        Done::Finished => ("done", None, None),
+        Done::Refused(why) => ("refused", Some(why.as_str()), None),
+        Done::Unresolved(why) => ("unresolved", Some(why.as_str()), None),
+        Done::Again { after, why } => ("ready", Some(why.as_str()), Some(*after)),
+    };
+    sqlx::query(
+        "update engine.outbox set state = $3, last_error = $4, lease_until = null, holder = null, calling = false,
+             retry_at = now() + coalesce($5, interval '0'),
+             finished_at = case when $3 = 'ready' then null else now() end
+         where key = $1 and holder = $2",
+    )
+    .bind(key)
+    .bind(holder)
+    .bind(state)
+    .bind(error)
+    .bind(after)
+    .execute(pool)
+    .await
+    .map(|_| ())
+}
+
+/// How many tasks wait, by state.
+pub async fn counts(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    sqlx::query_as("select state, count(*) from engine.outbox where state <> 'done' group by state order by state")
+        .fetch_all(pool)
+        .await
+}

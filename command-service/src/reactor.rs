@@ -1,0 +1,149 @@
+//! The reactor: reads the log for every process and writes the steps that follow into the outbox, each once.
+
+use std::{sync::Arc, time::Duration};
+
+use event_store::{Store, Subscription, AppendError, lease::{Lease, TERM}};
+use events::Recorded;
+use processes::{Process, Step, processes};
+use serde_json::json;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+use uuid::Uuid;
+
+use crate::outbox::{self, Entry};
+
+const PAGE: i64 = 500;
+
+/// Writes the checkpoints of processes that have none, at the head of the log: history is not replayed into effects.
+/// Called before anything is appended, so that on a new database they start at the beginning.
+pub async fn register(store: &Arc<Store>) -> Result<(), sqlx::Error> {
+    let head = event_store::positions::head(store.pool()).await?;
+    for process in processes() {
+        Subscription::new(format!("process/{}", process.name), store.clone()).begin(head).await?;
+    }
+    Ok(())
+}
+
+/// Turns events into outbox rows. Run one in every worker; the lease decides which one works.
+#[derive(Debug)]
+pub struct Reactor {
+    store: Arc<Store>,
+    holder: Uuid,
+    written: Arc<Notify>,
+}
+
+impl Reactor {
+    /// `written` is notified when there is new work.
+    pub fn new(store: Arc<Store>, written: Arc<Notify>) -> Self {
+        Self { store, holder: Uuid::now_v7(), written }
+    }
+
+    /// Works until `stop` turns true.
+    pub async fn run(&self, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            match Lease::acquire(self.store.pool(), "processes", self.holder).await {
+                Ok(Some(lease)) => {
+                    if let Err(error) = self.lead(&stop).await {
+                        tracing::error!(%error, "the processes failed and start over");
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                    let _ = lease.release(self.store.pool()).await;
+                }
+                Ok(None) => {
+                    let _ = tokio::time::timeout(TERM / 4, stop.changed()).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the processes cannot reach their lease");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn lead(&self, stop: &watch::Receiver<bool>) -> Result<(), AppendError> {
+        let pool = self.store.pool();
+        let incarnation: i32 =
+            sqlx::query_scalar("select incarnation from engine.installation").fetch_one(pool).await?;
+        let mut subscriptions = Vec::new();
+        let head = event_store::positions::head(pool).await?;
+        for process in processes() {
+            let subscription = Subscription::new(format!("process/{}", process.name), self.store.clone());
+            let position = subscription.begin(head).await?;
+            subscriptions.push((process, subscription, position));
+        }
+        let mut reader = Subscription::new("processes", self.store.clone());
+        let mut renewed = Instant::now();
+        while !*stop.borrow() {
+            if renewed.elapsed() > TERM / 3 {
+                if Lease::acquire(pool, "processes", self.holder).await?.is_none() {
+                    return Ok(());
+                }
+                renewed = Instant::now();
+            }
+            let after = subscriptions.iter().map(|(_, _, position)| *position).min().unwrap_or(head);
+            let page = reader.page(after, PAGE).await?;
+            if page.events.is_empty() {
+                reader.wait_beyond(after, TERM / 3).await;
+                continue;
+            }
+            let mut transaction = pool.begin().await?;
+            let mut entries = Vec::new();
+            for (process, subscription, position) in &mut subscriptions {
+                // Another leader may have gone further meanwhile; its rows are there already.
+                let known = subscription.lock(&mut transaction).await?.unwrap_or(*position).max(*position);
+                let news = page.events.iter().filter(|event| event.global_position > known);
+                entries.extend(news.flat_map(|event| steps(process, event, incarnation)));
+                *position = known.max(page.end);
+                subscription.advance(&mut transaction, *position).await?;
+            }
+            outbox::add(&mut transaction, &entries).await?;
+            transaction.commit().await?;
+            if !entries.is_empty() {
+                self.written.notify_one();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows of one event; a process that fails leaves a row for a person and goes on.
+fn steps(process: &Process, event: &Recorded, incarnation: i32) -> Vec<Entry> {
+    let key = |step: &str| format!("{incarnation}/{}/{}/{step}", process.name, event.reference());
+    let entry = |key, kind, name, body, after: chrono::TimeDelta, problem| Entry {
+        key,
+        organization: event.organization,
+        kind,
+        name,
+        body,
+        correlation: event.metadata.correlation,
+        causation: event.reference(),
+        due_at: event.recorded_at + after,
+        problem,
+    };
+    let zero = chrono::TimeDelta::zero();
+    match (process.react)(event) {
+        Ok(steps) => steps
+            .into_iter()
+            .enumerate()
+            .map(|(number, step)| {
+                let key = key(&number.to_string());
+                match step {
+                    Step::Command { name, body, otherwise } => {
+                        let otherwise = otherwise.map(|(name, body)| json!({ "name": name, "body": body }));
+                        entry(key, "command", name, json!({ "body": body, "otherwise": otherwise }), zero, None)
+                    }
+                    Step::Effect { effect, after } => match serde_json::to_value(&effect) {
+                        Ok(body) => entry(key, "effect", effect.name(), body, after, None),
+                        Err(error) => entry(key, "effect", effect.name(), json!(null), after, Some(error.to_string())),
+                    },
+                }
+            })
+            .collect(),
+        Err(error) => {
+            tracing::error!(process = process.name, event = event.reference(), %error, "a process cannot react");
+            vec![entry(key("failed"), "effect", "React", json!(null), zero, Some(error.to_string()))]
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The worker: claims what is due in the outbox and among received webhooks, does it, writes what became of it.
+
+use std::{sync::Arc, time::Duration};
+
+use events::Role;
+use processes::Effect;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use uuid::Uuid;
+
+use crate::{
+    Ask, Fault,
+    effects::{Effects, backoff},
+    intake,
+    outbox::{self, Done, Task},
+};
+
+/// How many tasks are under way at once.
+const AT_ONCE: usize = 16;
+/// How often the outbox is looked at when nothing wakes the worker.
+const LOOK: Duration = Duration::from_millis(250);
+/// Attempts after which something that keeps failing inside is left to a person.
+const ENOUGH: i32 = 50;
+
+/// Does what processes ask for. Several may run; a row belongs to whoever claimed it.
+#[derive(Debug)]
+pub struct Worker {
+    effects: Effects,
+    holder: Uuid,
+    work: Arc<Notify>,
+}
+
+#[derive(Deserialize)]
+struct CommandBody {
+    body: Value,
+    otherwise: Option<Otherwise>,
+}
+
+#[derive(Deserialize)]
+struct Otherwise {
+    name: String,
+    body: Value,
+}
+
+impl Worker {
+    /// `work` is notified when there may be something to do.
+    pub fn new(effects: Effects, work: Arc<Notify>) -> Self {
+        Self { effects, holder: Uuid::now_v7(), work }
+    }
+
+    /// Works until `stop` turns true, then finishes what is under way.
+    pub async fn run(&self, stop: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let mut running = JoinSet::new();
+        while !*stop.borrow() {
+            while running.try_join_next().is_some() {}
+            let free = i64::try_from(places.available_permits()).unwrap_or_default();
+            let claimed = match self.claim(free).await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    tracing::error!(%error, "the outbox cannot be read");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+            };
+            if claimed.is_empty() {
+                let _ = timeout(LOOK, self.work.notified()).await;
+                continue;
+            }
+            for task in claimed {
+                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let (effects, holder, work) = (self.effects.clone(), self.holder, self.work.clone());
+                running.spawn(async move {
+                    one(&effects, holder, &task).await;
+                    drop(place);
+                    work.notify_one();
+                });
+            }
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    async fn claim(&self, free: i64) -> Result<Vec<Task>, sqlx::Error> {
+        if free == 0 {
+            return Ok(Vec::new());
+        }
+        let pool = self.effects.engine.store().pool();
+        intake::process(&self.effects).await?;
+        outbox::claim(pool, self.holder, self.effects.engine.clock().now(), free).await
+    }
+}
+
+/// Does one task and writes its outcome; whatever fails inside is tried again later.
+async fn one(effects: &Effects, holder: Uuid, task: &Task) {
+    let done = match perform(effects, task).await {
+        Ok(done) => done,
+        Err(fault) if fault.is_final() => {
+            tracing::warn!(task = task.key, error = %fault, "a task was refused");
+            Done::Refused(fault.to_string())
+        }
+        Err(fault) => {
+            tracing::warn!(task = task.key, attempts = task.attempts, error = %fault, "a task failed and is tried again");
+            if task.attempts >= ENOUGH {
+                Done::Unresolved(fault.to_string())
+            } else {
+                Done::Again { after: backoff(task.attempts), why: fault.to_string() }
+            }
+        }
+    };
+    if let Done::Unresolved(why) = &done {
+        tracing::error!(task = task.key, why, "a task is left to a person");
+    }
+    if let Err(error) = outbox::finish(effects.engine.store().pool(), holder, &task.key, &done).await {
+        // The lease runs out and the task comes again; every effect can be repeated.
+        tracing::error!(task = task.key, %error, "a task's outcome could not be written");
+    }
+}
+
+async fn perform(effects: &Effects, task: &Task) -> Result<Done, Fault> {
+    if task.kind == "effect" {
+        return match serde_json::from_value::<Effect>(task.body.clone()) {
+            Ok(effect) => effects.run(task, effect).await,
+            Err(error) => Ok(Done::Unresolved(format!("the effect cannot be read: {error}"))),
+        };
+    }
+    let command: CommandBody = match serde_json::from_value(task.body.clone()) {
+        Ok(command) => command,
+        Err(error) => return Ok(Done::Unresolved(format!("the command cannot be read: {error}"))),
+    };
+    let process = task.key.split('/').nth(1).unwrap_or("process").to_owned();
+    let ask = Ask::internal(task.organization, Role::Process, format!("process:{process}"), task.correlation)
+        .because(task.causation.clone())
+        .keyed(task.key.clone());
+    let first = effects.registry.execute(&effects.engine, &task.name, command.body, ask.clone()).await;
+    match (first, command.otherwise) {
+        (Err(fault), Some(otherwise)) if fault.is_final() => {
+            let ask = ask.keyed(format!("{}/otherwise", task.key));
+            effects.registry.execute(&effects.engine, &otherwise.name, otherwise.body, ask).await?;
+            Ok(Done::Finished)
+        }
+        (first, _) => first.map(|_| Done::Finished),
+    }
+}

@@ -1,0 +1,18 @@
+//! The event store against a real PostgreSQL.
+
+mod append;
+mod clock;
+mod idempotency;
+mod lease;
+mod master_key;
+mod migration;
+mod note;
+mod rights;
+mod sealing;
+mod sequencer;
+mod server;
+mod subscription;
+mod takeover;
+mod upcasting;
+mod waiting;
+mod world;

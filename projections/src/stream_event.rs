@@ -1,0 +1,108 @@
+//! Every event of an invoice, a payment or an e-mail, for histories and timelines.
+
+use chrono::{DateTime, Utc};
+use events::Recorded;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    model::{Column, FoldError, ReadModel},
+    query::{QueryError, all, select},
+};
+
+/// Events by stream.
+#[derive(Debug)]
+pub struct StreamEvents;
+
+/// An event without its personal part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamEventRow {
+    pub event_id: Uuid,
+    pub organization_id: Uuid,
+    /// `invoice`, `payment` or `email`.
+    pub stream: String,
+    pub stream_id: Uuid,
+    pub version: i64,
+    /// The organization's position.
+    pub position: i64,
+    pub at: DateTime<Utc>,
+    pub event_type: String,
+    pub actor: String,
+    pub role: String,
+    /// Amounts, codes and ids; never anything personal.
+    pub facts: Map<String, Value>,
+}
+
+/// The fields that may be shown; what is not listed is left out.
+const FACTS: &[&str] = &[
+    "amount",
+    "as_message",
+    "balance",
+    "code",
+    "decline_code",
+    "due_on",
+    "fee",
+    "invoice_id",
+    "kind",
+    "notify",
+    "payment_id",
+    "provider",
+    "refund_id",
+    "reversed",
+    "total",
+];
+
+impl ReadModel for StreamEvents {
+    type Row = StreamEventRow;
+    const NAME: &'static str = "stream_event";
+    const VERSION: u32 = 1;
+    const COLUMNS: &'static [Column] = &[
+        ("event_id", "uuid not null"),
+        ("organization_id", "uuid not null"),
+        ("stream", "text not null"),
+        ("stream_id", "uuid not null"),
+        ("version", "bigint not null"),
+        ("position", "bigint not null"),
+        ("at", "timestamptz not null"),
+        ("event_type", "text not null"),
+        ("actor", "text not null"),
+        ("role", "text not null"),
+        ("facts", "json not null"),
+    ];
+    const INDEXES: &'static [&'static str] = &["(stream_id, version)"];
+
+    fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
+        let shown = matches!(&*event.stream, "invoice" | "payment" | "email");
+        Ok(if shown { vec![Uuid::new_v5(&event.stream_id, &event.version.to_be_bytes())] } else { vec![] })
+    }
+
+    fn fold(_: Option<StreamEventRow>, key: Uuid, event: &Recorded) -> Result<Option<StreamEventRow>, FoldError> {
+        let body = event.payload.get(&event.event_type).and_then(Value::as_object);
+        let facts = FACTS
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), body?.get(*name)?.clone())))
+            .collect();
+        Ok(Some(StreamEventRow {
+            event_id: key,
+            organization_id: event.organization.0,
+            stream: event.stream.clone(),
+            stream_id: event.stream_id,
+            version: event.version,
+            position: event.position,
+            at: event.recorded_at,
+            event_type: event.event_type.clone(),
+            actor: event.metadata.actor.clone(),
+            role: event.metadata.role.name().to_owned(),
+            facts,
+        }))
+    }
+}
+
+/// The events of some streams in the order of the log.
+pub async fn of_streams(connection: &mut PgConnection, streams: &[Uuid]) -> Result<Vec<StreamEventRow>, QueryError> {
+    let mut query = select("select * from read.stream_event where stream_id = any(");
+    query.push_bind(streams.to_vec()).push(") order by position");
+    all(connection, query).await
+}

@@ -1,0 +1,122 @@
+//! What the query API offers, to whom, and with which parameters: one table for handlers, documentation and tests.
+
+use events::Role;
+
+/// What a parameter's value must look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Id,
+    /// Free text of at most 200 characters.
+    Text,
+    Date,
+    Time,
+    Flag,
+    /// One of these.
+    Choice(&'static [&'static str]),
+}
+
+/// A parameter that narrows a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub description: &'static str,
+    pub example: &'static str,
+}
+
+/// One query.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub tag: &'static str,
+    pub summary: &'static str,
+    pub roles: &'static [Role],
+    /// Whose data each admitted role gets, in words.
+    pub reach: &'static str,
+    pub filters: &'static [Filter],
+    /// The orders of a list, `-` in front for the largest first; the first is the default. Empty for what is no list.
+    pub sorts: &'static [&'static str],
+    /// A fictitious answer as JSON; of a list, one item.
+    pub example: &'static str,
+}
+
+impl Operation {
+    /// Whether it answers with pages.
+    pub const fn is_list(&self) -> bool {
+        !self.sorts.is_empty()
+    }
+}
+
+/// Only these rows' property.
+pub(crate) const PROPERTY: Filter = Filter {
+    name: "property_id",
+    kind: Kind::Id,
+    description: "Only this property.",
+    example: "01980a3c-5b1e-7c52-9d7e-0c2f6d1b7a02",
+};
+/// Only these rows' unit.
+pub(crate) const UNIT: Filter = Filter {
+    name: "unit_id",
+    kind: Kind::Id,
+    description: "Only this unit.",
+    example: "01980a3c-5b1e-7c52-9d7e-0c2f6d1b7a03",
+};
+/// Only these rows' resident.
+pub(crate) const RESIDENT: Filter = Filter {
+    name: "resident_id",
+    kind: Kind::Id,
+    description: "Only this resident.",
+    example: "01980a3c-5b1e-7c52-9d7e-0c2f6d1b7a04",
+};
+/// Only what belongs to this invoice.
+pub(crate) const INVOICE: Filter = Filter {
+    name: "invoice_id",
+    kind: Kind::Id,
+    description: "Only this invoice.",
+    example: "01980a3c-5b1e-7c52-9d7e-0c2f6d1b7a01",
+};
+
+/// All of the organization's managers, and none else.
+pub const ORGANIZATION_MANAGERS: &[Role] = &[Role::OrganizationManager];
+/// Those who look after an organization's or a property's Stripe account.
+pub const ADMINS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin];
+/// Managers of an organization or a property.
+pub const MANAGERS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager];
+/// Managers, and residents for their own.
+pub const MANAGERS_AND_RESIDENTS: &[Role] =
+    &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Resident];
+/// Managers, residents for their own, and auditors.
+pub const READERS_OF_MESSAGES: &[Role] = &[
+    Role::OrganizationManager,
+    Role::PropertyAdmin,
+    Role::PropertyManager,
+    Role::Resident,
+    Role::ComplianceAuditor,
+];
+
+/// Every query; `docs/authorization.md` is generated from it.
+pub const OPERATIONS: &[Operation] = &[
+    crate::invoice::LIST,
+    crate::invoice::DETAIL,
+    crate::payment::LIST,
+    crate::payment::DETAIL,
+    crate::resident::LIST,
+    crate::resident::DETAIL,
+    crate::unit::LIST,
+    crate::unit::DETAIL,
+    crate::property::LIST,
+    crate::property::DETAIL,
+    crate::dashboard::PROPERTY,
+    crate::dashboard::ORGANIZATION,
+    crate::message::LIST,
+    crate::message::DETAIL,
+    crate::job::LIST,
+    crate::job::DETAIL,
+    crate::job::ITEMS,
+    crate::stripe_account::LIST,
+    crate::stripe_account::DETAIL,
+    crate::suppression::LIST,
+    crate::access_token::LIST,
+    crate::me::ME,
+];
