@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use domain::Kind;
 use events::Role;
 use processes::Effect;
 use serde::Deserialize;
@@ -142,6 +143,10 @@ async fn perform(effects: &Effects, task: &Task) -> Result<Done, Fault> {
             let ask = ask.keyed(format!("{}/otherwise", task.key));
             effects.registry.execute(&effects.engine, &otherwise.name, otherwise.body, ask).await?;
             Ok(Done::Finished)
+        }
+        // What it builds on may still be on its way: a refund's booking can overtake the payment's.
+        (Err(Fault::Refused { kind: Kind::Missing, message, .. }), None) if task.attempts < 12 => {
+            Ok(Done::Again { after: backoff(task.attempts), why: message })
         }
         (first, _) => first.map(|_| Done::Finished),
     }

@@ -71,7 +71,8 @@ impl<M: ReadModel> Shape for Typed<M> {
     }
 
     fn concerns(&self, event: &Recorded) -> bool {
-        erased_resident(event).is_some_and(|_| M::PERSONAL.is_some()) || !matches!(M::keys(event), Ok(keys) if keys.is_empty())
+        erased_resident(event).is_some_and(|_| M::PERSONAL.is_some())
+            || !matches!(M::keys(event), Ok(keys) if keys.is_empty())
     }
 
     fn keys(&self, event: &Recorded) -> Vec<Uuid> {
@@ -189,6 +190,9 @@ async fn write<M: ReadModel>(
     let key = key_column::<M>();
     let mut gone = Vec::new();
     let mut kept = Vec::with_capacity(changed.len());
+    // In the order of the keys, which is that of the index.
+    let mut changed: Vec<_> = changed.into_iter().collect();
+    changed.sort_unstable_by_key(|(key, _)| *key);
     for (key, row) in changed {
         match row {
             Some(row) => kept.push(row),
@@ -199,8 +203,7 @@ async fn write<M: ReadModel>(
         sqlx::query(&format!("delete from {table} where {key} = any($1)")).bind(gone).execute(&mut *connection).await?;
     }
     if !kept.is_empty() {
-        let set: Vec<String> =
-            M::COLUMNS.iter().skip(1).map(|(name, _)| format!("{name} = excluded.{name}")).collect();
+        let set: Vec<String> = M::COLUMNS.iter().skip(1).map(|(name, _)| format!("{name} = excluded.{name}")).collect();
         sqlx::query(&format!(
             "insert into {table} select * from json_populate_recordset(null::{table}, $1::json)
              on conflict ({key}) do update set {}",

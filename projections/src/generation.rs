@@ -128,13 +128,12 @@ pub async fn create(pool: &PgPool, shape: &dyn Shape) -> Result<Generation, sqlx
 pub async fn swap(pool: &PgPool, generation: &Generation) -> Result<bool, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query("select pg_advisory_xact_lock(hashtext('propty read models'))").execute(&mut *transaction).await?;
-    let old: Vec<i32> = sqlx::query_scalar(
-        "delete from engine.read_models where name = $1 and generation < $2 returning generation",
-    )
-    .bind(generation.model)
-    .bind(generation.number)
-    .fetch_all(&mut *transaction)
-    .await?;
+    let old: Vec<i32> =
+        sqlx::query_scalar("delete from engine.read_models where name = $1 and generation < $2 returning generation")
+            .bind(generation.model)
+            .bind(generation.number)
+            .fetch_all(&mut *transaction)
+            .await?;
     let found = sqlx::query("update engine.read_models set state = 'live' where name = $1 and generation = $2")
         .bind(generation.model)
         .bind(generation.number)

@@ -10,8 +10,8 @@ use crate::{
     text::word,
 };
 
-pub use queries::{Filter, MessageDetail, detail, list};
 pub(crate) use queries::of_invoice;
+pub use queries::{Filter, MessageDetail, detail, list};
 
 #[path = "message_queries.rs"]
 mod queries;
@@ -21,6 +21,7 @@ mod queries;
 pub struct Messages;
 
 /// An e-mail. Its address is not kept here.
+#[expect(clippy::struct_excessive_bools, reason = "hints that come and go independently of each other")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRow {
     pub message_id: Uuid,
@@ -186,17 +187,8 @@ impl ReadModel for Messages {
 
 /// How far a status is, in the order of the domain: reports arrive late and twice.
 fn rank(status: &str) -> usize {
-    const ORDER: [&str; 9] = [
-        "Queued",
-        "Suppressed",
-        "Sending",
-        "Unresolved",
-        "Failed",
-        "Sent",
-        "Delivered",
-        "Bounced",
-        "Complained",
-    ];
+    const ORDER: [&str; 9] =
+        ["Queued", "Suppressed", "Sending", "Unresolved", "Failed", "Sent", "Delivered", "Bounced", "Complained"];
     ORDER.iter().position(|known| *known == status).unwrap_or_default()
 }
 

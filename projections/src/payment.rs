@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{
-    InvoiceEvent, Money, PaymentEvent, RefundId, Recorded,
+    InvoiceEvent, Money, PaymentEvent, Recorded, RefundId,
     invoice::{OfflineMethod, PaymentSource, ReversalReason},
     payment::{CancelReason, CardSummary},
 };
@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::model::{Column, FoldError, ReadModel};
 
-pub use queries::{Filter, PaymentView, SortBy, detail, list};
 pub(crate) use queries::of_invoice;
+pub use queries::{Filter, PaymentView, SortBy, detail, list};
 
 #[path = "payment_queries.rs"]
 mod queries;

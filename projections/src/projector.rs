@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use event_store::{Store, Subscription, lease::{Lease, TERM}};
+use event_store::{
+    Store, Subscription,
+    lease::{Lease, TERM},
+};
 use futures_util::future::join_all;
 use sqlx::PgPool;
 use tokio::{sync::watch, time::Instant};

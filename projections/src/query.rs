@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row, error::DatabaseError};
 use uuid::Uuid;
 
 /// What the caller may see of the organization; both absent means all of it.
@@ -236,6 +236,6 @@ pub(crate) async fn page<T: DeserializeOwned>(
 
 /// A cursor's value comes from outside: one that is no date or number is the caller's mistake.
 fn refused(error: sqlx::Error, paging: &Paging) -> QueryError {
-    let malformed = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("22"));
+    let malformed = error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code.starts_with("22"));
     if malformed && paging.after.is_some() { QueryError::BadCursor } else { error.into() }
 }

@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::ResidentRow;
 use crate::{
-    query::{Page, Paging, Query, QueryError, Sort, Visibility, all, and, first, lives_in, page, select, within_resident},
+    query::{
+        Page, Paging, Query, QueryError, Sort, Visibility, all, and, first, lives_in, page, select, within_resident,
+    },
     text::{containing, folded},
 };
 
@@ -45,9 +47,8 @@ pub struct Filter {
 }
 
 fn visible(visibility: Visibility) -> Query {
-    let mut query = select(
-        "select resident.*, coalesce(resident.sort_name, '') as by_name from read.resident resident where true",
-    );
+    let mut query =
+        select("select resident.*, coalesce(resident.sort_name, '') as by_name from read.resident resident where true");
     within_resident(&mut query, "resident.resident_id", visibility);
     query
 }

@@ -80,10 +80,7 @@ impl ReadModel for StreamEvents {
 
     fn fold(_: Option<StreamEventRow>, key: Uuid, event: &Recorded) -> Result<Option<StreamEventRow>, FoldError> {
         let body = event.payload.get(&event.event_type).and_then(Value::as_object);
-        let facts = FACTS
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), body?.get(*name)?.clone())))
-            .collect();
+        let facts = FACTS.iter().filter_map(|name| Some(((*name).to_owned(), body?.get(*name)?.clone()))).collect();
         Ok(Some(StreamEventRow {
             event_id: key,
             organization_id: event.organization.0,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     model::{Column, FoldError, ReadModel},
-    query::{Page, Paging, QueryError, Sort, first, page, select},
+    query::{Page, Paging, Query, QueryError, Sort, Visibility, and, first, page, select},
     text::word,
 };
 
@@ -93,27 +93,47 @@ impl ReadModel for StripeAccounts {
                 StripeAccountRow { disconnected_at: Some(event.recorded_at), ..known()? }
             }
             // What Stripe said before may not hold any more: it says so again.
-            StripeAccountEvent::StripeReconnectionRequested {} => StripeAccountRow {
-                status: "PendingVerification".to_owned(),
-                disconnected_at: None,
-                ..known()?
-            },
+            StripeAccountEvent::StripeReconnectionRequested {} => {
+                StripeAccountRow { status: "PendingVerification".to_owned(), disconnected_at: None, ..known()? }
+            }
         };
         let connected = row.external_account.is_some() && row.disconnected_at.is_none() && row.status != "Disabled";
-        row.badge = if connected { "Connected" } else { "Disconnected" }.to_owned();
+        if connected { "Connected" } else { "Disconnected" }.clone_into(&mut row.badge);
         row.version = event.version;
         Ok(Some(row))
     }
 }
 
-/// A page of accounts by name.
-pub async fn list(connection: &mut PgConnection, paging: &Paging) -> Result<Page<StripeAccountRow>, QueryError> {
-    page(connection, select("select * from read.stripe_account"), &Sort::text("name", "stripe_account_id"), paging).await
+fn visible(visibility: Visibility) -> Query {
+    let mut query = select("select account.* from read.stripe_account account where true");
+    if let Some(property) = visibility.property {
+        query
+            .push(" and account.stripe_account_id in (select stripe_account_id from read.property where property_id = ")
+            .push_bind(property)
+            .push(")");
+    }
+    if visibility.resident.is_some() {
+        query.push(" and false");
+    }
+    query
+}
+
+/// A page of accounts by name; a property sees the one that it uses.
+pub async fn list(
+    connection: &mut PgConnection,
+    visibility: Visibility,
+    paging: &Paging,
+) -> Result<Page<StripeAccountRow>, QueryError> {
+    page(connection, visible(visibility), &Sort::text("name", "stripe_account_id"), paging).await
 }
 
 /// One account.
-pub async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Option<StripeAccountRow>, QueryError> {
-    let mut query = select("select * from read.stripe_account where stripe_account_id = ");
-    query.push_bind(id);
+pub async fn detail(
+    connection: &mut PgConnection,
+    visibility: Visibility,
+    id: Uuid,
+) -> Result<Option<StripeAccountRow>, QueryError> {
+    let mut query = visible(visibility);
+    and(&mut query, "account.stripe_account_id = ", Some(id));
     first(connection, query).await
 }

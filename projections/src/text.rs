@@ -71,7 +71,8 @@ pub(crate) fn natural(text: &str) -> String {
 /// A pattern for `like` that finds the text as written.
 pub(crate) fn containing(text: &str) -> String {
     let mut out = String::from("%");
-    for c in text.chars() {
+    // PostgreSQL's text holds no NUL.
+    for c in text.chars().filter(|c| *c != '\0') {
         if matches!(c, '%' | '_' | '\\') {
             out.push('\\');
         }

@@ -43,7 +43,8 @@ impl ReadModel for Units {
         ("label_key", "text collate \"C\" not null"),
         ("version", "bigint not null"),
     ];
-    const INDEXES: &'static [&'static str] = &["(property_id, label_key, unit_id)", "(organization_id, label_key, unit_id)"];
+    const INDEXES: &'static [&'static str] =
+        &["(property_id, label_key, unit_id)", "(organization_id, label_key, unit_id)"];
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         Ok(if event.stream == "unit" { vec![event.stream_id] } else { vec![] })

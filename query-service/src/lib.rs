@@ -1,1 +1,41 @@
-//! query-service.
+//! The HTTP query API: lists, details and dashboards over the read models, with their `OpenAPI` and reference page.
+
+#![allow(
+    clippy::struct_field_names,
+    clippy::struct_excessive_bools,
+    reason = "the fields are the API's words: `invoice_id` is called so in an invoice as in a payment"
+)]
+
+mod access_token;
+mod answer;
+mod api;
+mod asked;
+mod csv;
+mod cursor;
+mod dashboard;
+mod detail;
+mod history;
+mod invoice;
+mod job;
+mod listing;
+mod me;
+mod message;
+mod openapi;
+mod operation;
+mod parameters;
+mod payment;
+mod property;
+mod reading;
+mod reference;
+mod resident;
+mod state;
+mod stripe_account;
+mod suppression;
+mod unit;
+
+pub use api::{Api, api, routes};
+pub use openapi::openapi;
+pub use operation::{Filter, Kind, OPERATIONS, Operation};
+pub use reading::{MIN_POSITION, POSITION};
+pub use reference::reference_page;
+pub use state::QueryState;

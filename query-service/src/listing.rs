@@ -56,7 +56,7 @@ pub async fn list<T: Listed>(
             let first = rows::<T>(&asked, &mut reading.transaction, after).await?;
             // The reading ends here: a slow reader must not hold a connection.
             drop(reading);
-            let body = stream(state.clone(), caller.clone(), asked, first);
+            let body = stream::<T>(state.clone(), caller.clone(), asked, first);
             let name = T::OPERATION.path.rsplit('/').next().unwrap_or("list");
             Ok(Listing::Csv { body, position: as_of.as_of, name })
         }

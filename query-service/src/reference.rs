@@ -83,8 +83,8 @@ impl Page {
         if let Some(body) = request {
             self.put(format_args!("<p>Body: {}</p>", kind(&body["schema"])));
         }
-        let sample = request.and_then(sample);
-        self.put(format_args!("<pre>{}</pre>", escape(&curl(server, path, method, operation, sample))));
+        let shown = request.and_then(sample);
+        self.put(format_args!("<pre>{}</pre>", escape(&curl(server, path, method, operation, shown))));
         self.put(format_args!("<table><tr><th>Status</th><th>Meaning</th><th>Body</th></tr>"));
         for (status, answer) in object(operation.get("responses")) {
             let body = media(answer).map(|media| kind(&media["schema"])).unwrap_or_default();
@@ -93,8 +93,8 @@ impl Page {
         }
         self.put(format_args!("</table>"));
         for (status, answer) in object(operation.get("responses")) {
-            if let Some(sample) = media(answer).and_then(sample) {
-                self.example(&format!("Example of {status}"), sample);
+            if let Some(found) = media(answer).and_then(sample) {
+                self.example(&format!("Example of {status}"), found);
             }
         }
         self.put(format_args!("</article>"));
@@ -248,7 +248,7 @@ fn prose(text: &str) -> String {
         html.push_str("<p>");
         for (index, part) in paragraph.split('`').enumerate() {
             let part = escape(part);
-            html.push_str(&if index % 2 == 1 { format!("<code>{part}</code>") } else { part });
+            let _ = if index % 2 == 1 { write!(html, "<code>{part}</code>") } else { html.write_str(&part) };
         }
         html + "</p>"
     })

@@ -7,7 +7,7 @@ use domain::{
     invoice::{DraftInvoice, PublishInvoice},
     job::RecordJobProgress,
 };
-use events::{JobId, job::{ItemResult, JobWork}};
+use events::{JobId, PropertyId, job::{ItemResult, JobWork}};
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ pub async fn run(effects: &Effects, task: &Task, id: JobId, after: u32) -> Resul
     let start = usize::try_from(after).unwrap_or(usize::MAX);
     let items = start..work.len().min(start.saturating_add(CHUNK));
     let results: Vec<Result<ItemResult, Fault>> = stream::iter(items)
-        .map(|index| item(effects, task, id, &work, index))
+        .map(|index| item(effects, task, id, job.property, &work, index))
         .buffered(AT_ONCE)
         .collect()
         .await;
@@ -51,7 +51,14 @@ pub async fn run(effects: &Effects, task: &Task, id: JobId, after: u32) -> Resul
     Ok(Done::Finished)
 }
 
-async fn item(effects: &Effects, task: &Task, id: JobId, work: &JobWork, index: usize) -> Result<ItemResult, Fault> {
+async fn item(
+    effects: &Effects,
+    task: &Task,
+    id: JobId,
+    property: Option<PropertyId>,
+    work: &JobWork,
+    index: usize,
+) -> Result<ItemResult, Fault> {
     let (item, outcome) = match work {
         JobWork::DraftInvoices { property_id, title, description, lines, due_on, targets } => {
             let Some(target) = targets.get(index) else { return Err(Fault::Missing) };
@@ -66,12 +73,12 @@ async fn item(effects: &Effects, task: &Task, id: JobId, work: &JobWork, index: 
                 due_on: *due_on,
             };
             let item = target.invoice_id.0;
-            (item, effects.engine.execute(command, &keyed(effects, task, id, item)).await)
+            (item, effects.engine.execute(command, &keyed(effects, task, id, property, item)).await)
         }
         JobWork::PublishInvoices { invoices, notify } => {
             let Some(invoice) = invoices.get(index) else { return Err(Fault::Missing) };
             let command = PublishInvoice { invoice_id: *invoice, notify: *notify };
-            (invoice.0, effects.engine.execute(command, &keyed(effects, task, id, invoice.0)).await)
+            (invoice.0, effects.engine.execute(command, &keyed(effects, task, id, property, invoice.0)).await)
         }
     };
     match outcome {
@@ -81,6 +88,9 @@ async fn item(effects: &Effects, task: &Task, id: JobId, work: &JobWork, index: 
     }
 }
 
-fn keyed(effects: &Effects, task: &Task, job: JobId, item: Uuid) -> Ask {
-    effects.ask(task).keyed(format!("job/{job}/{item}"))
+/// Asks for one item, within the property that the job's starter was admitted to.
+fn keyed(effects: &Effects, task: &Task, job: JobId, property: Option<PropertyId>, item: Uuid) -> Ask {
+    let mut ask = effects.ask(task).keyed(format!("job/{job}/{item}"));
+    ask.actor.property = property;
+    ask
 }

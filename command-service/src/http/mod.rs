@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{Ask, Expect, effects::Effects};
 
 pub use sign_in::SignInLimits;
+pub use tokens::issue_token;
 
 /// The largest command that is read: a job of 10,000 items fits.
 const LARGEST: usize = 4 * 1024 * 1024;

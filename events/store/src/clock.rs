@@ -22,7 +22,7 @@ impl BusinessClock {
         Ok(clock)
     }
 
-    /// Now, in whole microseconds, as PostgreSQL keeps it.
+    /// Now, in whole microseconds, as the database keeps it.
     pub fn now(&self) -> DateTime<Utc> {
         let now = Utc::now() + TimeDelta::seconds(self.offset.load(Ordering::Relaxed));
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)

@@ -9,7 +9,7 @@ use sqlx::{
 
 use crate::migrations;
 
-/// The oldest PostgreSQL that has `security_invoker` views.
+/// The oldest server that has `security_invoker` views.
 const OLDEST_SERVER: i32 = 150_000;
 
 /// The pools that the program works with; nothing runs as the owner after migration.

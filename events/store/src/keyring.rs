@@ -201,7 +201,7 @@ impl Keyring {
                 Some(wrapped) => {
                     let bytes = unwrap(&master, &id.to_string(), wrapped).ok_or(SealError)?;
                     let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SealError)?;
-                    DataKey::Live { id, key: LessSafeKey::new(key) }
+                    DataKey::Live { id, key: Arc::new(LessSafeKey::new(key)) }
                 }
             };
             keys.insert(name, key);

@@ -39,7 +39,7 @@ impl Lease {
 
     /// Holds the fence for the rest of the transaction; `false` when another took over.
     pub async fn guard(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        sqlx::query_scalar("select true from engine.leases where name = $1 and holder = $2 and fence = $3")
+        sqlx::query_scalar("select true from engine.leases where name = $1 and holder = $2 and fence = $3 for share")
             .bind(self.name)
             .bind(self.holder)
             .bind(self.fence)

@@ -1,5 +1,7 @@
 //! Sealing: `$clear` fields of an event become `$sealed` before they are stored, and come back after they are read.
 
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use events::{OrganizationId, Purpose};
 use ring::{
@@ -24,7 +26,7 @@ pub struct KeyName {
 /// A data key, or the fact that it was destroyed.
 #[derive(Clone)]
 pub enum DataKey {
-    Live { id: Uuid, key: LessSafeKey },
+    Live { id: Uuid, key: Arc<LessSafeKey> },
     Destroyed,
 }
 
@@ -165,7 +167,7 @@ mod tests {
 
     fn key() -> DataKey {
         let unbound = UnboundKey::new(&AES_256_GCM, &[7; 32]).ok().map(LessSafeKey::new);
-        unbound.map_or(DataKey::Destroyed, |key| DataKey::Live { id: Uuid::from_u128(9), key })
+        unbound.map_or(DataKey::Destroyed, |key| DataKey::Live { id: Uuid::from_u128(9), key: Arc::new(key) })
     }
 
     fn event() -> Value {

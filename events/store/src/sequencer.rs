@@ -121,14 +121,9 @@ impl Sequencer {
             .await?;
         sqlx::query("select pg_notify('propty_log', $1)").bind(global.to_string()).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        self.positions.assigned(
-            pending
-                .iter()
-                .zip(&positions)
-                .filter_map(|(event, position)| {
-                    Some((event.stream.as_str(), (event.stream_id.parse().ok()?, event.version), *position))
-                }),
-        );
+        self.positions.assigned(pending.iter().zip(&positions).filter_map(|(event, position)| {
+            Some((event.stream.as_str(), (event.stream_id.parse().ok()?, event.version), *position))
+        }));
         self.positions.advance(global);
         Ok(Some(pending.len()))
     }

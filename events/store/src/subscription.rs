@@ -88,7 +88,7 @@ impl Subscription {
         .bind(limit)
         .fetch_all(self.store.pool())
         .await?;
-        let mut events = rows.iter().map(|row| self.recorded(row)).collect::<Result<Vec<_>, _>>()?;
+        let mut events = rows.iter().map(Self::recorded).collect::<Result<Vec<_>, _>>()?;
         let mut sealed: Vec<_> = events.iter_mut().map(|event| (event.organization, &mut event.payload)).collect();
         self.store.keyring().open_all(&mut sealed).await?;
         for (event, row) in events.iter_mut().zip(&rows) {
@@ -98,7 +98,7 @@ impl Subscription {
         Ok(Page { events, end })
     }
 
-    fn recorded(&self, row: &PgRow) -> Result<Recorded, AppendError> {
+    fn recorded(row: &PgRow) -> Result<Recorded, AppendError> {
         let id: &str = row.try_get("aggregate_id")?;
         let metadata: Value = row.try_get("metadata")?;
         Ok(Recorded {

@@ -399,6 +399,14 @@ fn a_refund_reopens_what_it_gave_back() {
 }
 
 #[test]
+fn a_receipt_can_tell_how_money_came_in_by_hand() {
+    let invoice =
+        state::<Invoice>(with(published(), [received(PAYMENT, 4_000, 6_000), applied(OTHER_PAYMENT, 6_000, 0)]));
+    assert_eq!(invoice.offline(PAYMENT), Some((OfflineMethod::Check, day("2026-03-01"))));
+    assert_eq!(invoice.offline(OTHER_PAYMENT), None);
+}
+
+#[test]
 fn what_is_not_there_owes_nothing() {
     assert_eq!(Invoice::default().balance().map(Money::amount), Ok(0));
     assert_eq!(Invoice::default().scope(), Scope::default());

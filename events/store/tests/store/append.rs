@@ -91,9 +91,9 @@ async fn a_stream_of_another_organization_is_foreign() {
     let id = Uuid::now_v7();
     add(&world.store, &theirs, id, vec![written("theirs")]).await.expect("an event");
     let error = cause::<LoadError, _>(read(&world.store, &ours, id).await);
-    assert!(matches!(*error, LoadError::Store(AppendError::Foreign)));
+    assert!(matches!(error, LoadError::Store(AppendError::Foreign)));
     let error = cause::<LoadError, _>(add(&world.store, &ours, id, vec![written("ours")]).await);
-    assert!(matches!(*error, LoadError::Store(AppendError::Foreign)));
+    assert!(matches!(error, LoadError::Store(AppendError::Foreign)));
 }
 
 #[tokio::test]
@@ -130,5 +130,5 @@ fn sha256(text: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }

@@ -43,7 +43,7 @@ async fn events_whose_key_is_taken_leave_nothing() {
     let context = keyed(organization(), "k", 1);
     add(&world.store, &context, Uuid::now_v7(), vec![written("first")]).await.expect("an event");
     let result = add(&world.store, &context, Uuid::now_v7(), vec![written("second"), written("third")]).await;
-    assert!(matches!(*cause::<AppendError, _>(result), AppendError::KeyTaken));
+    assert!(matches!(cause::<AppendError, _>(result), AppendError::KeyTaken));
     assert_eq!(world.count("select count(*) from log.events").await, 1);
     assert_eq!(world.count("select count(*) from log.pending").await, 1);
 }
@@ -73,7 +73,7 @@ async fn of_concurrent_requests_with_one_key_one_is_stored() {
     let (stored, lost): (Vec<_>, Vec<_>) = requests.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!(stored.len(), 1);
     for result in lost {
-        assert!(matches!(*cause::<AppendError, _>(result), AppendError::KeyTaken));
+        assert!(matches!(cause::<AppendError, _>(result), AppendError::KeyTaken));
     }
     assert_eq!(world.count("select count(*) from log.events").await, 1);
 }

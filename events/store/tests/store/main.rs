@@ -1,4 +1,4 @@
-//! The event store against a real PostgreSQL.
+//! The event store against a real database server.
 
 mod append;
 mod clock;

@@ -38,6 +38,14 @@ async fn concurrent_starts_wait_for_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_databases_of_a_new_server_can_be_migrated_at_once() {
     let server = Running::start().await;
+    start_several(&server).await;
+    // The roles are there now, and the right to take them on is given anew.
+    let revoke = "revoke propty_owner, propty_engine, propty_query from deployer";
+    sqlx::query(revoke).execute(&mut connect(&server.deployer).await).await.expect("revoked roles");
+    start_several(&server).await;
+}
+
+async fn start_several(server: &Running) {
     let mut starts = tokio::task::JoinSet::new();
     for _ in 0..6 {
         let (_, deployer) = server.database().await;
@@ -47,6 +55,7 @@ async fn several_databases_of_a_new_server_can_be_migrated_at_once() {
         let database = database.expect("a database");
         assert_eq!(role(&database.engine).await, "propty_engine");
         assert_eq!(role(&database.query).await, "propty_query");
+        database.close().await;
     }
 }
 
@@ -56,7 +65,11 @@ async fn a_connection_made_anew_takes_its_role_again() {
     let pool = &world.database.query;
     let mut connection = pool.acquire().await.expect("a connection");
     let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *connection).await.expect("a process");
-    sqlx::query("select pg_terminate_backend($1)").bind(pid).execute(&mut world.superuser().await).await.expect("an end");
+    sqlx::query("select pg_terminate_backend($1)")
+        .bind(pid)
+        .execute(&mut world.superuser().await)
+        .await
+        .expect("an end");
     assert!(sqlx::query("select 1").execute(&mut *connection).await.is_err());
     drop(connection);
     assert_eq!(role(pool).await, "propty_query");

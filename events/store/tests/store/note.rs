@@ -97,9 +97,9 @@ pub async fn read(store: &Store, context: &CommandContext, id: Uuid) -> Result<N
 }
 
 /// What an unexpected error was.
-pub fn cause<E: std::error::Error + 'static, T: std::fmt::Debug>(result: Result<T, Failure>) -> Box<E> {
+pub fn cause<E: std::error::Error + 'static, T: std::fmt::Debug>(result: Result<T, Failure>) -> E {
     match result {
-        Err(AggregateError::UnexpectedError(error)) => error.downcast().expect("an error of this kind"),
+        Err(AggregateError::UnexpectedError(error)) => *error.downcast().expect("an error of this kind"),
         other => panic!("expected an unexpected error, got {other:?}"),
     }
 }

@@ -38,7 +38,9 @@ async fn the_engine_cannot_change_what_happened() {
             assert!(refusal(&mut engine, &statement).await.starts_with(REFUSED), "{statement}");
         }
     }
-    for statement in ["insert into log.events_0 default values", "select from log.events_0", "delete from vault.data_keys"] {
+    for statement in
+        ["insert into log.events_0 default values", "select from log.events_0", "delete from vault.data_keys"]
+    {
         assert!(refusal(&mut engine, statement).await.starts_with(REFUSED), "{statement}");
     }
 }
@@ -54,7 +56,11 @@ async fn even_the_owner_is_refused() {
             format!("delete from {table}"),
             format!("truncate {table}"),
         ] {
-            assert_eq!(refusal(&mut owner, &statement).await, format!("{REFUSED} events are append-only"), "{statement}");
+            assert_eq!(
+                refusal(&mut owner, &statement).await,
+                format!("{REFUSED} events are append-only"),
+                "{statement}"
+            );
         }
     }
     assert_eq!(world.count("select count(*) from log.events").await, 1);

@@ -1,4 +1,4 @@
-//! One PostgreSQL for all tests of this program, and a fresh database for each.
+//! One database server for all tests of this program, and a fresh database for each.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -67,10 +67,10 @@ impl Running {
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let mut connection = connect(&self.deployer).await;
         connection.execute(&*format!("create database {name}")).await.expect("a database");
-        (Connection { database: name.clone(), ..self.admin.clone() }, Connection {
-            database: name,
-            ..self.deployer.clone()
-        })
+        (
+            Connection { database: name.clone(), ..self.admin.clone() },
+            Connection { database: name, ..self.deployer.clone() },
+        )
     }
 }
 

@@ -33,7 +33,8 @@ async fn stop_at_the_head(world: &World) -> sqlx::PgConnection {
 
 /// Until somebody waits for a lock on this relation.
 async fn until_waiting(world: &World) {
-    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     while world.count(waiting).await == 0 {
         tokio::task::yield_now().await;
     }
@@ -70,8 +71,9 @@ async fn a_lease_cannot_be_stolen_or_renewed_between_guard_and_commit_but_nobody
     let pool = world.pool().clone();
     let theft = tokio::spawn(async move { Lease::acquire(&pool, "sequencer", Uuid::now_v7()).await });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(!theft.is_finished() && !renewal.is_finished());
+    let waited = !theft.is_finished() && !renewal.is_finished();
     lock.execute("commit").await.expect("a commit");
+    assert!(waited);
     let step = timeout(TERM, step).await.expect("no deadlock").expect("a result");
     assert_eq!(step.expect("a step"), Some(2));
     let renewal = renewal.await.expect("a result").expect("an answer");

@@ -96,15 +96,18 @@ async fn another_process_is_notified_of_growth() {
     let mut head = neighbour.positions.head();
     let context = context(organization());
     let mut quickest = PATIENCE;
+    // The first may be found by looking, when the follower begins.
     for expected in 1..=4 {
         add(&world.store, &context, Uuid::now_v7(), vec![written("a")]).await.expect("an event");
         world.drain().await;
         let since = Instant::now();
         timeout(PATIENCE, head.wait_for(|head| *head == expected)).await.expect("growth").expect("a head");
-        quickest = quickest.min(since.elapsed());
+        if expected > 1 {
+            quickest = quickest.min(since.elapsed());
+        }
     }
-    // Far below the second of polling.
-    assert!(quickest < Duration::from_millis(200), "{quickest:?}");
+    // Looking would have taken the rest of a second, each time.
+    assert!(quickest < Duration::from_millis(400), "{quickest:?}");
 
     // The listening connection is lost: growth is noticed all the same.
     sqlx::query(

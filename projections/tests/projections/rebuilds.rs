@@ -1,0 +1,117 @@
+//! What a rebuild must leave as it was.
+
+use std::time::Duration;
+
+use projections::{Freshness, position, rebuild::rebuild, status};
+use tokio::sync::watch;
+
+use crate::{
+    story::Story,
+    world::{World, find},
+};
+
+async fn rebuild_all(world: &World) {
+    for model in projections::models() {
+        rebuild(&world.store, model.as_ref(), &mut |_| {}).await.expect("a rebuild");
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_equals_what_the_projector_made_byte_for_byte() {
+    let mut world = World::new().await;
+    let story = Story::begin(&mut world).await;
+    world.drain().await;
+    story.goes_on(&mut world).await;
+    // Event by event, so that every row is written and read back many times.
+    world.order().await;
+    let subscription = event_store::Subscription::new("read", world.store.clone());
+    world.projector.step(&subscription).await.expect("a step");
+    world.drain().await;
+    let live = world.dumps().await;
+    for (model, rows) in &live {
+        assert!(rows.len() > 2, "{model} has no rows");
+    }
+    rebuild_all(&world).await;
+    assert_eq!(world.dumps().await, live);
+    assert!(
+        status::status(world.pool()).await.expect("an answer").iter().all(|model| {
+            model.generation == Some(2) && model.lag == 0 && !model.outdated && model.stalled.is_empty()
+        })
+    );
+}
+
+#[tokio::test]
+async fn erasure_empties_live_rows_and_a_rebuild_agrees() {
+    let mut world = World::new().await;
+    let story = Story::begin(&mut world).await;
+    let bill = story.publishes(&mut world, 0, 22_500, "2026-01-31").await;
+    let mail = story.writes(&mut world, 0, bill).await;
+    story.bounces(&mut world, 0, mail).await;
+    story.opens_form(&mut world, 0, bill, 22_500, 0).await;
+    world.drain().await;
+    let before = world.dumps().await;
+    let shows = |dumps: &[(&str, String)], text: &str| dumps.iter().any(|(_, rows)| rows.contains(text));
+    for personal in ["Zoë", "zoe", "resident0@example.com", "resident@example.com", "pi_secret"] {
+        assert!(shows(&before, personal), "{personal} is not there to begin with");
+    }
+    story.erases(&mut world, 0).await;
+    world.drain().await;
+    let live = world.dumps().await;
+    for personal in ["Zoë", "zoe", "lvarez", "resident0@example.com", "resident@example.com", "pi_secret"] {
+        assert!(!shows(&live, personal), "{personal} is still there");
+    }
+    assert!(shows(&live, "Okafor"), "the neighbour stays");
+    rebuild_all(&world).await;
+    assert_eq!(world.dumps().await, live);
+}
+
+#[tokio::test]
+async fn the_projector_works_on_while_a_model_is_rebuilt() {
+    let mut world = World::new().await;
+    let story = Story::begin(&mut world).await;
+    world.order().await;
+    let (stop, stopped) = watch::channel(false);
+    let working = projections::Projector::new(world.store.clone());
+    let worker = tokio::spawn(async move { working.run(stopped).await });
+    let log = world.store.clone();
+    let rebuilding = tokio::spawn(async move {
+        for _ in 0..5 {
+            for name in ["invoice", "stream_event", "payment"] {
+                rebuild(&log, find(name).as_ref(), &mut |_| {}).await.expect("a rebuild");
+            }
+        }
+    });
+    for _ in 0..10 {
+        story.goes_on(&mut world).await;
+        world.order().await;
+    }
+    rebuilding.await.expect("rebuilds");
+    let head = {
+        let mut tenant = world.tenant(story.organization).await;
+        position::freshness(&mut tenant).await.expect("an answer").head
+    };
+    let patience = Duration::from_secs(20);
+    let reached =
+        position::wait_for(&world.database.query, story.organization, head, patience).await.expect("an answer");
+    assert_eq!(reached, Freshness { as_of: head, head, incarnation: 1 });
+    let none = position::wait_for(&world.database.query, story.organization, head + 1, Duration::ZERO).await;
+    assert_eq!(none.expect("an answer").as_of, head);
+    stop.send(true).expect("a listening worker");
+    worker.await.expect("a worker");
+    let live = world.dumps().await;
+    rebuild_all(&world).await;
+    assert_eq!(world.dumps().await, live);
+    assert_eq!(world.stalled().await, []);
+}
+
+#[tokio::test]
+async fn of_two_rebuilds_the_newer_one_stays() {
+    use projections::generation::{create, live, swap};
+    let world = World::new().await;
+    let model = find("unit");
+    let older = create(world.pool(), model.as_ref()).await.expect("a generation");
+    let newer = create(world.pool(), model.as_ref()).await.expect("a generation");
+    assert!(swap(world.pool(), &newer).await.expect("an answer"));
+    assert!(!swap(world.pool(), &older).await.expect("an answer"));
+    assert_eq!(live(world.pool(), "unit").await.expect("an answer").map(|(live, _)| live), Some(newer));
+}

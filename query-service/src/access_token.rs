@@ -1,0 +1,64 @@
+//! Tokens that were issued; never their secrets.
+
+use chrono::{DateTime, Utc};
+use edge::Problem;
+use poem_openapi::Object;
+use projections::{
+    Paging,
+    access_token::{self, TokenView},
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    asked::Asked,
+    listing::{Listed, shown},
+    operation::{ORGANIZATION_MANAGERS, Operation},
+};
+
+/// `GET /v1/tokens`
+pub const LIST: Operation = Operation {
+    method: "GET",
+    path: "/v1/tokens",
+    tag: "Tokens",
+    summary: "List tokens, latest first",
+    roles: ORGANIZATION_MANAGERS,
+    reach: "Organization managers see the tokens of their organization, without their secrets.",
+    filters: &[],
+    sorts: &["-issued_at"],
+    example: include_str!("examples/access_token.json"),
+};
+
+/// A bearer token without its secret.
+#[derive(Debug, Clone, Object)]
+pub struct AccessToken {
+    pub token_id: Uuid,
+    pub label: String,
+    pub role: String,
+    /// Null: the whole organization.
+    pub property_id: Option<Uuid>,
+    pub issued_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl From<TokenView> for AccessToken {
+    fn from(token: TokenView) -> Self {
+        let TokenView { token_id, label, role, property_id, issued_at, expires_at, revoked_at } = token;
+        Self { token_id, label, role, property_id, issued_at, expires_at, revoked_at }
+    }
+}
+
+impl Listed for AccessToken {
+    const OPERATION: Operation = LIST;
+    const CSV: &'static [&'static str] =
+        &["token_id", "label", "role", "property_id", "issued_at", "expires_at", "revoked_at"];
+
+    async fn page(
+        asked: &Asked,
+        connection: &mut PgConnection,
+        paging: &Paging,
+    ) -> Result<projections::Page<Self>, Problem> {
+        shown(access_token::list(connection, asked.visibility, paging).await)
+    }
+}

@@ -1,0 +1,198 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
+
+/// Invoices, payments and messages of homeowner associations, event-sourced and provable.
+///
+/// With nothing configured, a private PostgreSQL runs in the data folder and a sandbox stands in for Stripe and Resend.
+/// Start with `propty demo`.
+#[derive(Debug, Parser)]
+#[command(name = "propty", version, max_term_width = 120)]
+pub struct Cli {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the data is.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// Folder for the private database, its keys and the sandbox's state.
+    #[arg(long, global = true, env = "PROPTY_DATA_DIR", default_value = "./propty-data")]
+    pub data_dir: PathBuf,
+    /// A PostgreSQL 15 or newer to use instead of the private one.
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Configuration file (TOML); `infra/propty.toml` explains every key.
+    #[arg(long, global = true, env = "PROPTY_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service.
+    Serve(Serve),
+    /// Live through a month of a sample community, then stay up to be explored.
+    Demo(Demo),
+    /// Bring in a community from a spreadsheet export.
+    Import(Import),
+    /// Make a bearer token; shown once.
+    Token(Token),
+    /// Throw read models away and build them anew from the log; no effect fires.
+    Rebuild(Rebuild),
+    /// Show the log, the read models, the outbox.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show unresolved work, or try or drop a piece of it.
+    Outbox(Outbox),
+    /// Run only the sandbox: a local double of Stripe, Resend and Twilio.
+    Sandbox(SandboxArgs),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Write the JSON Schemas of events and commands, and the OpenAPI document, into a folder.
+    Schemas {
+        #[arg(default_value = "schemas")]
+        folder: PathBuf,
+        /// Write nothing; fail if a file would change.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure this machine against plain postgres-es and single inserts.
+    Bench(Bench),
+}
+
+/// Which part of the service a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ServeRole {
+    All,
+    /// Commands and webhooks over HTTP.
+    Command,
+    /// Queries over HTTP.
+    Query,
+    /// Sequencer, read models, processes and effects.
+    Worker,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[arg(long, value_enum, default_value = "all")]
+    pub role: ServeRole,
+    /// `resend`, `sandbox`, or `smtp://…`, `smtp+starttls://…`, `smtps://user:password@host:port`.
+    #[arg(long, env = "PROPTY_MAIL", hide_env_values = true)]
+    pub mail: Option<String>,
+    /// Use a sandbox for what has no keys, although DATABASE_URL is set.
+    #[arg(long)]
+    pub sandbox: bool,
+    /// Base URL of a running sandbox (`propty sandbox`) to use.
+    #[arg(long, env = "PROPTY_SANDBOX_URL")]
+    pub sandbox_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Your own community instead of the sample: a CSV as `propty import` takes it.
+    #[arg(long)]
+    pub community: Option<PathBuf>,
+    /// Exit when the story is told; 0 only if every expectation held.
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// CSV with a header row, in any column order.
+    pub file: PathBuf,
+    /// The organization's id; made if it does not exist.
+    #[arg(long)]
+    pub organization: Option<Uuid>,
+    /// The organization's name, when it is made.
+    #[arg(long, default_value = "My organization")]
+    pub organization_name: String,
+    /// The property's name, for rows that name none.
+    #[arg(long, default_value = "My property")]
+    pub property: String,
+    #[arg(long, default_value = "America/New_York")]
+    pub time_zone: String,
+    #[arg(long, default_value = "USD")]
+    pub currency: String,
+    /// Replies to e-mails go here.
+    #[arg(long, default_value = "manager@example.org")]
+    pub contact: String,
+    /// Say what would happen and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Bring in the good rows although others are bad. Without it, one bad row and nothing is brought in.
+    #[arg(long)]
+    pub skip_bad_rows: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Token {
+    /// The organization's id; needed when there are several.
+    #[arg(long)]
+    pub organization: Option<Uuid>,
+    /// OrganizationManager, PropertyAdmin, PropertyManager, ComplianceAuditor or Integrator.
+    #[arg(long, default_value = "OrganizationManager")]
+    pub role: events::Role,
+    /// The property's id, for roles of a property.
+    #[arg(long)]
+    pub property: Option<Uuid>,
+    #[arg(long, default_value = "made at the shell")]
+    pub label: String,
+    #[arg(long, default_value_t = 90)]
+    pub days: i64,
+}
+
+#[derive(Debug, Args)]
+pub struct Rebuild {
+    /// The read models; all when none is named.
+    pub names: Vec<String>,
+    /// Rebuild twice and compare byte by byte.
+    #[arg(long)]
+    pub verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Outbox {
+    #[command(subcommand)]
+    pub action: Option<OutboxAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OutboxAction {
+    /// List what is unresolved or refused.
+    List,
+    /// Try a piece again.
+    Retry { key: String },
+    /// Leave a piece undone for good.
+    Drop { key: String },
+}
+
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    pub listen: std::net::SocketAddr,
+    /// Where Propty listens, for webhooks.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub propty: String,
+    /// Keep no state over restarts.
+    #[arg(long)]
+    pub forget: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Share of the full size, in percent.
+    #[arg(long, default_value_t = 100)]
+    pub percent: u32,
+}

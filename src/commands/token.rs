@@ -1,0 +1,59 @@
+//! `propty token`: a bearer token for whoever has the shell.
+
+use std::process::ExitCode;
+
+use chrono::TimeDelta;
+use command_service::{Ask, http::issue_token};
+use events::{OrganizationId, PropertyId, text::Name};
+use uuid::Uuid;
+
+use crate::{
+    cli::{Place, Token},
+    failure::Failure,
+    node::Node,
+    settings::Settings,
+};
+
+pub async fn run(place: &Place, settings: Settings, args: &Token) -> Result<ExitCode, Failure> {
+    let node = Node::visit(place, settings).await?;
+    let result = make(&node, args).await;
+    node.close().await;
+    println!("{}", result?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn make(node: &Node, args: &Token) -> Result<String, Failure> {
+    let organization = match args.organization {
+        Some(id) => OrganizationId(id),
+        None => only_organization(node).await?,
+    };
+    let label = Name::parse(&args.label).map_err(|error| Failure::Told(format!("--label: {error}")))?;
+    let expires_at = node.clock.now() + TimeDelta::days(args.days);
+    let (_, token, _) = issue_token(
+        &node.engine,
+        &Ask::operator(organization),
+        label,
+        args.role,
+        args.property.map(PropertyId),
+        Some(expires_at),
+    )
+    .await?;
+    Ok(token.secret)
+}
+
+async fn only_organization(node: &Node) -> Result<OrganizationId, Failure> {
+    let found: Vec<(Uuid, String)> = sqlx::query_as(
+        "select organization_id, payload #>> '{OrganizationRegistered,name}' from log.events
+         where event_type = 'OrganizationRegistered' order by recorded_at",
+    )
+    .fetch_all(node.store.pool())
+    .await?;
+    match found.as_slice() {
+        [] => Err(Failure::Told("there is no organization yet; `propty import` makes one".to_owned())),
+        [(id, _)] => Ok(OrganizationId(*id)),
+        several => {
+            let list: Vec<String> = several.iter().map(|(id, name)| format!("\n  {id}  {name}")).collect();
+            Err(Failure::Told(format!("there are several organizations; name one with --organization:{}", list.concat())))
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Configuration: one typed struct from an optional file, with secrets and overrides from the environment.
+
+use std::{net::SocketAddr, path::Path};
+
+use integrations::Secret;
+use serde::Deserialize;
+
+/// What can be configured. Unknown keys are refused. Secrets come from the environment only.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// `PROPTY_LISTEN`.
+    pub listen: SocketAddr,
+    /// Where people reach us; `PROPTY_PUBLIC_URL`. `http://<listen>` by default.
+    pub public_url: Option<String>,
+    /// The address that e-mails come from.
+    pub mail_from: String,
+    /// Behind a reverse proxy: the header in which it writes the client's address.
+    pub client_address_header: Option<String>,
+    pub stripe_api: String,
+    pub resend_api: String,
+    /// `text` or `json`.
+    pub log_format: LogFormat,
+    #[serde(skip)]
+    pub secrets: Secrets,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// From the environment, never from a file.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    /// `STRIPE_SECRET_KEY`.
+    pub stripe_key: Option<Secret>,
+    /// `STRIPE_WEBHOOK_SECRETS`, comma-separated: two during a rotation.
+    pub stripe_webhooks: Vec<Secret>,
+    /// `RESEND_API_KEY`.
+    pub resend_key: Option<Secret>,
+    /// `RESEND_WEBHOOK_SECRETS`.
+    pub resend_webhooks: Vec<Secret>,
+    /// `PROPTY_MASTER_KEY`, 32 bytes in base64; a file in the data folder otherwise.
+    pub master_key: Option<Secret>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
+            mail_from: "noreply@propty.example".to_owned(),
+            client_address_header: None,
+            stripe_api: "https://api.stripe.com".to_owned(),
+            resend_api: "https://api.resend.com".to_owned(),
+            log_format: LogFormat::Text,
+            secrets: Secrets::default(),
+        }
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("the configuration {path} cannot be read")]
+    File { path: String, source: std::io::Error },
+    #[error("the configuration is wrong: {0}")]
+    Syntax(#[from] toml::de::Error),
+    #[error("{name} is wrong: {why}")]
+    Variable { name: &'static str, why: String },
+}
+
+impl Settings {
+    pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
+        let mut settings: Self = match path {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| SettingsError::File { path: path.display().to_string(), source })?;
+                toml::from_str(&text)?
+            }
+            None => Self::default(),
+        };
+        if let Some(listen) = variable("PROPTY_LISTEN") {
+            settings.listen = listen.parse().map_err(|_| SettingsError::Variable {
+                name: "PROPTY_LISTEN",
+                why: format!("{listen:?} is not an address like 127.0.0.1:8080"),
+            })?;
+        }
+        if let Some(url) = variable("PROPTY_PUBLIC_URL") {
+            settings.public_url = Some(url);
+        }
+        if let Some(url) = &settings.public_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return Err(SettingsError::Variable {
+                name: "PROPTY_PUBLIC_URL",
+                why: "it must begin with http:// or https://".to_owned(),
+            });
+        }
+        if let Some(from) = variable("PROPTY_MAIL_FROM") {
+            settings.mail_from = from;
+        }
+        settings.secrets = Secrets {
+            stripe_key: variable("STRIPE_SECRET_KEY").map(Secret::from),
+            stripe_webhooks: list("STRIPE_WEBHOOK_SECRETS"),
+            resend_key: variable("RESEND_API_KEY").map(Secret::from),
+            resend_webhooks: list("RESEND_WEBHOOK_SECRETS"),
+            master_key: variable("PROPTY_MASTER_KEY").map(Secret::from),
+        };
+        Ok(settings)
+    }
+
+    /// Where people reach us, without a trailing slash.
+    pub fn public_url(&self) -> String {
+        let url = self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen));
+        url.trim_end_matches('/').to_owned()
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+fn list(name: &str) -> Vec<Secret> {
+    let value = variable(name).unwrap_or_default();
+    value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Secret::from).collect()
+}
