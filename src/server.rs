@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Service {
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
-    pub effects: Effects,
+
     /// Where it listens.
     pub address: std::net::SocketAddr,
 }
@@ -125,7 +125,7 @@ impl Service {
                 tracing::error!(%error, "the HTTP server ended");
             }
         });
-        Ok(Self { stop, running, effects, address })
+        Ok(Self { stop, running, address })
     }
 
     /// Ends requests and tasks that are under way, then stops.
@@ -146,7 +146,8 @@ fn app(
     role: ServeRole,
     stopped: &watch::Receiver<bool>,
 ) -> impl Endpoint<Output = Response> + 'static {
-    let spec = document(&node.settings.public_url(), &effects.registry);
+    let query_state = QueryState { query_pool: node.database.query.clone(), clock: node.clock.clone() };
+    let spec = document(&node.settings.public_url(), &effects.registry, query_state.clone());
     let surroundings = Surroundings {
         pool: node.database.engine.clone(),
         ready: stopped.clone(),
@@ -159,10 +160,8 @@ fn app(
         .at("/metrics", get(metrics))
         .at("/openapi.json", get(openapi_json))
         .at("/docs", get(docs));
-    let queries = matches!(role, ServeRole::All | ServeRole::Query).then(|| {
-        let state = QueryState { query_pool: node.database.query.clone(), clock: node.clock.clone() };
-        query_service::routes(state, authenticator.clone())
-    });
+    let queries = matches!(role, ServeRole::All | ServeRole::Query)
+        .then(|| query_service::routes(query_state, authenticator.clone()));
     let commands = matches!(role, ServeRole::All | ServeRole::Command).then(|| {
         command_service::http::routes(CommandState {
             effects: effects.clone(),
@@ -205,8 +204,8 @@ where
 }
 
 /// The whole contract: queries and commands in one document.
-pub fn document(public_url: &str, registry: &Registry) -> Value {
-    let mut document = query_service::openapi(public_url);
+pub fn document(public_url: &str, registry: &Registry, state: QueryState) -> Value {
+    let mut document = query_service::openapi(public_url, state);
     openapi::merge(&mut document, registry);
     document
 }

@@ -1,7 +1,7 @@
 //! The operations as poem-openapi mounts them; what each admits and takes is in the table of operations.
 
 use edge::{Authenticator, Caller};
-use poem::{Endpoint, EndpointExt, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, Request, Response, Route, middleware::CookieJarManager};
 use poem_openapi::{OpenApi, OpenApiService, param::Path};
 
 use crate::{
@@ -39,7 +39,7 @@ pub fn api(state: QueryState) -> Api {
 /// All queries under `/v1`, with errors as problem details. It answers full paths: mount it with `nest_no_strip`.
 pub fn routes(state: QueryState, authenticator: Authenticator) -> impl Endpoint<Output = Response> {
     let service = OpenApiService::new(api(state), "Propty", env!("CARGO_PKG_VERSION"));
-    edge::guard::guard(Route::new().nest("/", service).data(authenticator))
+    edge::guard::guard(Route::new().nest("/", service).data(authenticator).with(CookieJarManager::new()))
 }
 
 #[OpenApi]

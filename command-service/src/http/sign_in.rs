@@ -114,6 +114,7 @@ pub async fn open(
     };
     let answer = engine.execute(OpenSession { sign_in_id: id }, &ask).await?;
     let position = engine.position(&answer.appended).await?;
+    state.authenticator.await_session(id).await?;
     let mut cookie = Cookie::new_with_str(SESSION_COOKIE, credentials.session(id));
     cookie.set_path("/");
     cookie.set_http_only(true);

@@ -65,6 +65,7 @@ pub async fn issue(
     let (id, token, expires_at) =
         issue_token(&state.effects.engine, &ask, wanted.label, wanted.role, wanted.property_id, wanted.expires_at)
             .await?;
+    state.authenticator.await_token(&token.hash).await?;
     Ok(respond(
         StatusCode::CREATED,
         &json!({ "token_id": id, "token": token.secret, "expires_at": expires_at }),

@@ -17,9 +17,14 @@ pub struct BusinessClock {
 
 impl BusinessClock {
     pub async fn open(pool: PgPool) -> Result<Self, sqlx::Error> {
-        let clock = Self { pool, offset: Arc::default() };
+        let clock = Self::unread(pool);
         clock.refresh().await?;
         Ok(clock)
+    }
+
+    /// The machine's own time, until it is refreshed.
+    pub fn unread(pool: PgPool) -> Self {
+        Self { pool, offset: Arc::default() }
     }
 
     /// Now, in whole microseconds, as the database keeps it.

@@ -76,8 +76,18 @@ async fn pool(options: PgConnectOptions, role: &'static str, size: u32) -> Resul
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             Box::pin(async move {
-                connection.execute(&*format!("set role {role}; set timezone = 'UTC'")).await?;
+                connection
+                    .execute(&*format!("set role {role}; set timezone = 'UTC'; set client_min_messages = error"))
+                    .await?;
                 Ok(())
+            })
+        })
+        // sqlx 0.8 forgets a BEGIN whose future was dropped before the answer came. The next user of the connection would
+        // write into that open transaction, be told of success, and lose everything.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.execute("rollback").await?;
+                Ok(true)
             })
         })
         .connect_with(options)

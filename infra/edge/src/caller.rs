@@ -18,6 +18,8 @@ use crate::{Credentials, Problem, credentials};
 pub const SESSION_COOKIE: &str = "propty_session";
 /// A revocation takes effect within this time (and the read model's lag).
 const FRESH: Duration = Duration::from_secs(2);
+/// What is unknown may become known at any moment: a session that was just opened.
+const UNKNOWN: Duration = Duration::from_millis(200);
 const CACHED: usize = 50_000;
 
 /// Who asks, and what they may reach.
@@ -59,7 +61,7 @@ impl Authenticator {
         let key = self.key(request).ok_or_else(Problem::unauthenticated)?;
         let cached = {
             let cache = self.cached();
-            cache.get(&key).filter(|(since, _)| since.elapsed() < FRESH).map(|(_, caller)| caller.clone())
+            cache.get(&key).filter(|(since, found)| since.elapsed() < if found.is_some() { FRESH } else { UNKNOWN }).map(|(_, caller)| caller.clone())
         };
         let found = match cached {
             Some(found) => found,
@@ -76,6 +78,24 @@ impl Authenticator {
         let mut caller = found.filter(|caller| caller.expires_at > self.clock.now()).ok_or_else(Problem::unauthenticated)?;
         caller.address = self.address(request);
         Ok(caller)
+    }
+
+    /// Waits until a token or session that was just made is known here, at most two seconds.
+    pub async fn await_token(&self, hash: &str) -> Result<(), Problem> {
+        self.await_key(&format!("t:{hash}")).await
+    }
+
+    /// The same for a session.
+    pub async fn await_session(&self, id: events::SignInId) -> Result<(), Problem> {
+        self.await_key(&format!("s:{id}")).await
+    }
+
+    async fn await_key(&self, key: &str) -> Result<(), Problem> {
+        let deadline = Instant::now() + FRESH;
+        while self.look_up(key).await?.is_none() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
     }
 
     /// Where a request came from, as far as that can be known.

@@ -30,7 +30,7 @@ pub struct Accepted {
     pub name: String,
     pub events: Vec<String>,
     pub position: Option<i64>,
-    pub version: i64,
+
 }
 
 impl std::fmt::Display for Accepted {
@@ -69,7 +69,7 @@ impl Client {
             name: name.to_owned(),
             events: events.filter_map(|event| event["type"].as_str().map(ToOwned::to_owned)).collect(),
             position: answer["position"].as_i64(),
-            version: answer["version"].as_i64().unwrap_or_default(),
+            
         })
     }
 
@@ -108,7 +108,7 @@ impl Client {
             };
             let answer = self.get(&page).await?;
             items.extend(answer["items"].as_array().cloned().unwrap_or_default());
-            match answer["next"].as_str() {
+            match answer["next_cursor"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
                 None => return Ok(items),
             }

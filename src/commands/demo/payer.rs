@@ -84,7 +84,7 @@ pub async fn pay(
     };
     if manner == Manner::DeclinedFirst {
         resident.confirm(stripe, &secret, "pm_card_chargeDeclined").await?;
-        resident.until(&path, |payment| !payment["decline"].is_null()).await?;
+        resident.until(&path, |payment| !payment["failure_code"].is_null()).await?;
     }
     resident.confirm(stripe, &secret, "pm_card_visa").await?;
     resident

@@ -102,8 +102,8 @@ impl Story {
         let connect = json!({ "stripe_account_id": id, "name": "Evergreen Communities", "country": "US" });
         println!("  {}", manager.command("ConnectStripeAccount", &connect).await?);
         let path = format!("/v1/stripe-accounts/{id}");
-        let opened = manager.until(&path, |account| account["account"].is_string()).await?;
-        let account = opened["account"].as_str().unwrap_or_default().to_owned();
+        let opened = manager.until(&path, |account| account["external_account"].is_string()).await?;
+        let account = opened["external_account"].as_str().unwrap_or_default().to_owned();
         println!("  Stripe opened {account}; its owner fills in the forms …");
         self.stage.switchboard.finish_onboarding(&account).map_err(told)?;
         let active = manager.until(&path, |account| account["status"] == "Active").await?;

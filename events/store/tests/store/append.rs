@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use cqrs_es::{AggregateError, EventStore};
 use event_store::{AppendError, store::LoadError};
 use ring::digest::{SHA256, digest};
-use sqlx::Row;
+use sqlx::{Connection, Row};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -82,6 +82,20 @@ async fn of_many_concurrent_appends_one_wins_each_version() {
     assert!(results.iter().any(|(_, lost)| *lost > 0), "nobody met anybody");
     let lines: BTreeSet<String> = read(&world.store, &context, id).await.expect("a note").lines.into_iter().collect();
     assert_eq!(lines, (0..64).map(|writer| writer.to_string()).collect());
+}
+
+#[tokio::test]
+async fn a_transaction_whose_begin_was_cancelled_swallows_nothing() {
+    let world = World::new().await;
+    let context = context(organization());
+    for _ in 0..20 {
+        // Polled once: BEGIN is sent, its answer is not awaited.
+        let mut connection = world.pool().acquire().await.expect("a connection");
+        drop(tokio::time::timeout(std::time::Duration::ZERO, connection.begin()).await);
+        drop(connection);
+        add(&world.store, &context, Uuid::now_v7(), vec![written("kept")]).await.expect("an event");
+    }
+    assert_eq!(world.count("select count(*) from log.events").await, 20);
 }
 
 #[tokio::test]

@@ -1,0 +1,11 @@
+//! The query API against a real database, driven as a caller drives it.
+
+mod authorization;
+mod bad_input;
+mod community;
+mod documents;
+mod freshness;
+mod paging;
+mod server;
+mod shapes;
+mod world;
