@@ -147,7 +147,7 @@ fn app(
     stopped: &watch::Receiver<bool>,
 ) -> impl Endpoint<Output = Response> + 'static {
     let query_state = QueryState { query_pool: node.database.query.clone(), clock: node.clock.clone() };
-    let spec = document(&node.settings.public_url(), &effects.registry, query_state.clone());
+    let spec = document(&node.settings.public_url(), &effects.registry);
     let surroundings = Surroundings {
         pool: node.database.engine.clone(),
         ready: stopped.clone(),
@@ -204,8 +204,8 @@ where
 }
 
 /// The whole contract: queries and commands in one document.
-pub fn document(public_url: &str, registry: &Registry, state: QueryState) -> Value {
-    let mut document = query_service::openapi(public_url, state);
+pub fn document(public_url: &str, registry: &Registry) -> Value {
+    let mut document = query_service::openapi(public_url);
     openapi::merge(&mut document, registry);
     document
 }

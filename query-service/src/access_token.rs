@@ -1,6 +1,5 @@
 //! Tokens that were issued; never their secrets.
 
-use chrono::{DateTime, Utc};
 use edge::Problem;
 use poem_openapi::Object;
 use projections::{
@@ -12,6 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     asked::Asked,
+    instant::Instant,
     listing::{Listed, shown},
     operation::{ORGANIZATION_MANAGERS, Operation},
 };
@@ -37,15 +37,23 @@ pub struct AccessToken {
     pub role: String,
     /// Null: the whole organization.
     pub property_id: Option<Uuid>,
-    pub issued_at: DateTime<Utc>,
-    pub expires_at: DateTime<Utc>,
-    pub revoked_at: Option<DateTime<Utc>>,
+    pub issued_at: Instant,
+    pub expires_at: Instant,
+    pub revoked_at: Option<Instant>,
 }
 
 impl From<TokenView> for AccessToken {
     fn from(token: TokenView) -> Self {
         let TokenView { token_id, label, role, property_id, issued_at, expires_at, revoked_at } = token;
-        Self { token_id, label, role, property_id, issued_at, expires_at, revoked_at }
+        Self {
+            token_id,
+            label,
+            role,
+            property_id,
+            issued_at: Instant(issued_at),
+            expires_at: Instant(expires_at),
+            revoked_at: revoked_at.map(Instant),
+        }
     }
 }
 

@@ -135,7 +135,11 @@ impl<T: ToJSON + Send + Sync> IntoResponse for Detail<T> {
 
 impl<T: ToJSON + ParseFromJSON + Send + Sync> ApiResponse for Detail<T> {
     fn meta() -> MetaResponses {
-        let tag = header("ETAG", "The stream's version, as commands expect it in `If-Match`.", String::schema_ref());
+        let tag = header(
+            "ETAG",
+            "The stream's version, as commands expect it in `If-Match`; absent where no single stream stands behind it.",
+            String::schema_ref(),
+        );
         let content = vec![media::<Json<T>>("application/json; charset=utf-8")];
         let answer = response(200, "As it stands.", content, vec![position_header(), tag]);
         let same = response(304, "Nothing has changed since the version in `If-None-Match`.", vec![], vec![]);
@@ -150,7 +154,8 @@ impl<T: ToJSON + ParseFromJSON + Send + Sync> ApiResponse for Detail<T> {
 
 fn responses(mut answers: Vec<MetaResponse>, problems: &[u16]) -> MetaResponses {
     answers.extend(problems.iter().map(|status| {
-        let content = vec![MetaMediaType { content_type: "application/problem+json", schema: ProblemBody::schema_ref() }];
+        let content =
+            vec![MetaMediaType { content_type: "application/problem+json", schema: ProblemBody::schema_ref() }];
         response(*status, problem(*status), content, vec![])
     }));
     MetaResponses { responses: answers }
@@ -191,7 +196,7 @@ fn header(name: &str, description: &str, schema: MetaSchemaRef) -> MetaHeader {
     MetaHeader {
         name: name.to_owned(),
         description: Some(description.to_owned()),
-        required: true,
+        required: name != "ETAG",
         deprecated: false,
         schema,
     }

@@ -1,6 +1,5 @@
 //! Dashboards: what is owed, for how long, what came in this month, and what somebody has to look at.
 
-use chrono::{DateTime, Utc};
 use edge::Problem;
 use poem_openapi::Object;
 use projections::{dashboard, property};
@@ -11,6 +10,7 @@ use crate::{
     answer::Money,
     asked::Asked,
     detail::{Detailed, Stream},
+    instant::Instant,
     operation::{MANAGERS, Operation},
     reading::refused,
 };
@@ -85,7 +85,7 @@ pub struct Unresolved {
 #[derive(Debug, Clone, Object)]
 pub struct Dashboard {
     /// The moment of the business clock that decides what is overdue and which month this is.
-    pub at: DateTime<Utc>,
+    pub at: Instant,
     pub by_status: Vec<StatusTotal>,
     pub aging: Vec<AgeTotal>,
     pub this_month: Vec<Collected>,
@@ -99,7 +99,7 @@ impl Dashboard {
     pub async fn read(asked: &Asked, connection: &mut PgConnection, property: Option<Uuid>) -> Result<Self, Problem> {
         let found = dashboard::dashboard(connection, asked.visibility, property, asked.now).await.map_err(refused)?;
         Ok(Self {
-            at: asked.now,
+            at: Instant(asked.now),
             by_status: found.by_status.into_iter().map(StatusTotal::from).collect(),
             aging: found.aging.into_iter().map(AgeTotal::from).collect(),
             this_month: found.this_month.into_iter().map(Collected::from).collect(),

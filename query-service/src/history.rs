@@ -1,18 +1,19 @@
 //! Events as people see them: what happened, when, and in which capacity.
 
-use chrono::{DateTime, Utc};
 use events::Role;
 use poem_openapi::Object;
 use projections::stream_event::StreamEventRow;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::instant::Instant;
+
 /// One event of a history or a timeline.
 #[derive(Debug, Clone, Object)]
 pub struct HistoryEvent {
     /// The organization's position.
     pub position: i64,
-    pub at: DateTime<Utc>,
+    pub at: Instant,
     /// `invoice`, `payment` or `email`.
     pub stream: String,
     pub stream_id: Uuid,
@@ -32,7 +33,7 @@ impl HistoryEvent {
         rows.into_iter()
             .map(|row| Self {
                 position: row.position,
-                at: row.at,
+                at: Instant(row.at),
                 stream: row.stream,
                 stream_id: row.stream_id,
                 version: row.version,

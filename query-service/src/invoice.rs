@@ -1,6 +1,6 @@
 //! Invoices: the list, and one with its payments, messages and history.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use edge::Problem;
 use events::invoice::InvoiceLine;
 use poem_openapi::Object;
@@ -16,6 +16,7 @@ use crate::{
     asked::Asked,
     detail::{Detailed, Stream},
     history::HistoryEvent,
+    instant::Instant,
     listing::{Listed, shown},
     message::MessageDetail,
     operation::{self, Kind, MANAGERS_AND_RESIDENTS, Operation},
@@ -53,7 +54,12 @@ pub const LIST: Operation = Operation {
             description: "Due on this day or earlier.",
             example: "2026-01-31",
         },
-        operation::Filter { name: "search", kind: Kind::Text, description: "Part of the title.", example: "assessment" },
+        operation::Filter {
+            name: "search",
+            kind: Kind::Text,
+            description: "Part of the title.",
+            example: "assessment",
+        },
     ],
     sorts: &["due_on", "-due_on", "total", "-total", "published_at", "-published_at"],
     example: include_str!("examples/invoice.json"),
@@ -95,9 +101,9 @@ pub struct Invoice {
     pub resident_name: Option<String>,
     /// The online payment that is under way.
     pub pending_payment_id: Option<Uuid>,
-    pub drafted_at: DateTime<Utc>,
-    pub published_at: Option<DateTime<Utc>>,
-    pub settled_at: Option<DateTime<Utc>>,
+    pub drafted_at: Instant,
+    pub published_at: Option<Instant>,
+    pub settled_at: Option<Instant>,
     /// What `If-Match` expects.
     pub version: i64,
 }
@@ -144,9 +150,9 @@ impl From<InvoiceView> for Invoice {
             resident_id: row.resident_id,
             resident_name: view.resident_name,
             pending_payment_id: row.pending_payment_id,
-            drafted_at: row.drafted_at,
-            published_at: row.published_at,
-            settled_at: row.settled_at,
+            drafted_at: Instant(row.drafted_at),
+            published_at: row.published_at.map(Instant),
+            settled_at: row.settled_at.map(Instant),
             version: row.version,
         }
     }
@@ -229,11 +235,8 @@ impl Detailed for InvoiceDetail {
 
     fn related(&self) -> Vec<Stream> {
         let invoice = &self.invoice;
-        let mut streams = vec![
-            ("property", invoice.property_id),
-            ("unit", invoice.unit_id),
-            ("resident", invoice.resident_id),
-        ];
+        let mut streams =
+            vec![("property", invoice.property_id), ("unit", invoice.unit_id), ("resident", invoice.resident_id)];
         streams.extend(self.payments.iter().map(|payment| ("payment", payment.payment_id)));
         streams.extend(self.payments.iter().map(|payment| ("resident", payment.resident_id)));
         streams.extend(self.messages.iter().map(|message| ("email", message.message.message_id)));

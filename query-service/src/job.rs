@@ -1,6 +1,5 @@
 //! Bulk jobs: how far they are, and what became of each item.
 
-use chrono::{DateTime, Utc};
 use edge::Problem;
 use poem_openapi::Object;
 use projections::{
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     asked::{Asked, missing},
     detail::{Detailed, Stream},
+    instant::Instant,
     listing::{Listed, shown},
     operation::{self, Kind, MANAGERS, Operation},
     reading::refused,
@@ -90,8 +90,8 @@ pub struct Job {
     /// Items that were handled, refused ones included.
     pub done: i64,
     pub refused: i64,
-    pub started_at: DateTime<Utc>,
-    pub completed_at: Option<DateTime<Utc>>,
+    pub started_at: Instant,
+    pub completed_at: Option<Instant>,
     /// What `If-Match` expects.
     pub version: i64,
 }
@@ -127,8 +127,8 @@ impl From<JobRow> for Job {
             total: row.total,
             done: row.done,
             refused: row.refused,
-            started_at: row.started_at,
-            completed_at: row.completed_at,
+            started_at: Instant(row.started_at),
+            completed_at: row.completed_at.map(Instant),
             version: row.version,
         }
     }

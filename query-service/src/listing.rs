@@ -44,7 +44,8 @@ pub async fn list<T: Listed>(
     let mut reading = Reading::begin(state, caller, request).await?;
     let as_of = reading.as_of;
     let question = asked.parameters.question;
-    let after = asked.parameters.cursor.as_ref().map(|text| cursor::decode(text, question, as_of.incarnation)).transpose()?;
+    let after =
+        asked.parameters.cursor.as_ref().map(|text| cursor::decode(text, question, as_of.incarnation)).transpose()?;
     match asked.parameters.format {
         Format::Json => {
             let paging = Paging { limit: asked.parameters.limit, after };
@@ -81,7 +82,8 @@ fn stream<T: Listed>(state: QueryState, caller: Caller, asked: Asked, (first, ne
             }
             let Some(after) = next else { return Ok(None) };
             let mut reading = Reading::now(&state, &caller).await.map_err(io::Error::other)?;
-            let (text, next) = rows::<T>(&asked, &mut reading.transaction, Some(after)).await.map_err(io::Error::other)?;
+            let (text, next) =
+                rows::<T>(&asked, &mut reading.transaction, Some(after)).await.map_err(io::Error::other)?;
             Ok::<_, io::Error>(Some((text, (None, next))))
         }
     });

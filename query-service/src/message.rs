@@ -1,6 +1,5 @@
 //! E-mails: the log, and one with its timeline.
 
-use chrono::{DateTime, Utc};
 use edge::Problem;
 use events::Role;
 use poem_openapi::Object;
@@ -15,6 +14,7 @@ use crate::{
     asked::Asked,
     detail::{Detailed, Stream},
     history::HistoryEvent,
+    instant::Instant,
     listing::{Listed, shown},
     operation::{self, Kind, Operation, READERS_OF_MESSAGES},
     reading::refused,
@@ -100,16 +100,16 @@ pub struct Message {
     pub property_id: Option<Uuid>,
     pub invoice_id: Option<Uuid>,
     pub payment_id: Option<Uuid>,
-    pub requested_at: DateTime<Utc>,
-    pub suppressed_at: Option<DateTime<Utc>>,
+    pub requested_at: Instant,
+    pub suppressed_at: Option<Instant>,
     /// When the provider took it.
-    pub accepted_at: Option<DateTime<Utc>>,
-    pub delivered_at: Option<DateTime<Utc>>,
-    pub bounced_at: Option<DateTime<Utc>>,
-    pub complained_at: Option<DateTime<Utc>>,
-    pub opened_at: Option<DateTime<Utc>>,
-    pub clicked_at: Option<DateTime<Utc>>,
-    pub failed_at: Option<DateTime<Utc>>,
+    pub accepted_at: Option<Instant>,
+    pub delivered_at: Option<Instant>,
+    pub bounced_at: Option<Instant>,
+    pub complained_at: Option<Instant>,
+    pub opened_at: Option<Instant>,
+    pub clicked_at: Option<Instant>,
+    pub failed_at: Option<Instant>,
     /// The message that this one repeats.
     pub resend_of: Option<Uuid>,
     /// The message that was sent in its stead.
@@ -147,15 +147,15 @@ impl From<MessageRow> for Message {
             property_id: row.property_id,
             invoice_id: row.invoice_id,
             payment_id: row.payment_id,
-            requested_at: row.requested_at,
-            suppressed_at: row.suppressed_at,
-            accepted_at: row.accepted_at,
-            delivered_at: row.delivered_at,
-            bounced_at: row.bounced_at,
-            complained_at: row.complained_at,
-            opened_at: row.opened_at,
-            clicked_at: row.clicked_at,
-            failed_at: row.failed_at,
+            requested_at: Instant(row.requested_at),
+            suppressed_at: row.suppressed_at.map(Instant),
+            accepted_at: row.accepted_at.map(Instant),
+            delivered_at: row.delivered_at.map(Instant),
+            bounced_at: row.bounced_at.map(Instant),
+            complained_at: row.complained_at.map(Instant),
+            opened_at: row.opened_at.map(Instant),
+            clicked_at: row.clicked_at.map(Instant),
+            failed_at: row.failed_at.map(Instant),
             resend_of: row.resend_of,
             resent_as: row.resent_as,
             version: row.version,

@@ -4,11 +4,10 @@ use poem_openapi::OpenApiService;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::api,
+    api::Api,
     operation::{Filter, Kind, OPERATIONS, Operation},
     parameters::{DEFAULT_LIMIT, MAX_LIMIT},
     reading::MIN_POSITION,
-    state::QueryState,
 };
 
 const DESCRIPTION: &str = "What happened, as managers, residents and auditors look at it. Every list is paged by `cursor`, \
@@ -16,10 +15,9 @@ narrowed by its filters, sorted by `sort`, and given whole as CSV with `Accept: 
 `time_zone` names the zone of the property. Every error is `application/problem+json`.";
 
 /// The specification, for a server at this address. Commands are merged in by whoever serves both.
-pub fn openapi(server_url: &str, state: QueryState) -> Value {
-    let service = OpenApiService::new(api(state), "Propty", env!("CARGO_PKG_VERSION"))
-        .description(DESCRIPTION)
-        .server(server_url);
+pub fn openapi(server_url: &str) -> Value {
+    let service =
+        OpenApiService::new(Api, "Propty", env!("CARGO_PKG_VERSION")).description(DESCRIPTION).server(server_url);
     // poem-openapi writes what it holds as JSON; reading that back cannot fail.
     let mut spec: Value = serde_json::from_str(&service.spec()).unwrap_or_default();
     for operation in OPERATIONS {
@@ -27,6 +25,9 @@ pub fn openapi(server_url: &str, state: QueryState) -> Value {
         if let Some(known) = spec["paths"][operation.path][&method].as_object_mut() {
             describe(known, operation);
         }
+    }
+    for schema in spec["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        say_what_may_be_null(schema);
     }
     spec["components"]["securitySchemes"] = json!({
         "bearer": {
@@ -40,6 +41,22 @@ pub fn openapi(server_url: &str, state: QueryState) -> Value {
     });
     spec["tags"] = tags();
     spec
+}
+
+/// What is absent in the model is `null` in the answer, which poem-openapi does not say.
+fn say_what_may_be_null(schema: &mut Value) {
+    let required = schema["required"].take();
+    let names: Vec<&str> = required.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (name, property) in schema["properties"].as_object_mut().into_iter().flatten() {
+        if !names.contains(&name.as_str()) {
+            property["nullable"] = true.into();
+        }
+    }
+    if required.is_null() {
+        schema.as_object_mut().map(|schema| schema.remove("required"));
+    } else {
+        schema["required"] = required;
+    }
 }
 
 fn tags() -> Value {
@@ -130,7 +147,8 @@ fn header(name: &str, description: &str, example: &str) -> Value {
 }
 
 fn parameter(name: &str, place: &str, description: &str, schema: &Value, example: &str) -> Value {
-    let mut parameter = json!({ "name": name, "in": place, "required": false, "description": description, "schema": schema });
+    let mut parameter =
+        json!({ "name": name, "in": place, "required": false, "description": description, "schema": schema });
     if !example.is_empty() {
         parameter["example"] = example.into();
     }

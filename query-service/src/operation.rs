@@ -87,13 +87,8 @@ pub const MANAGERS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin, 
 pub const MANAGERS_AND_RESIDENTS: &[Role] =
     &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Resident];
 /// Managers, residents for their own, and auditors.
-pub const READERS_OF_MESSAGES: &[Role] = &[
-    Role::OrganizationManager,
-    Role::PropertyAdmin,
-    Role::PropertyManager,
-    Role::Resident,
-    Role::ComplianceAuditor,
-];
+pub const READERS_OF_MESSAGES: &[Role] =
+    &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Resident, Role::ComplianceAuditor];
 
 /// Every query; `docs/authorization.md` is generated from it.
 pub const OPERATIONS: &[Operation] = &[
@@ -120,3 +115,16 @@ pub const OPERATIONS: &[Operation] = &[
     crate::access_token::LIST,
     crate::me::ME,
 ];
+
+/// Markdown: each query and the roles that it admits.
+pub fn authorization_table() -> String {
+    let mut rows = vec![
+        format!("| query | {} | reach |", Role::PEOPLE.map(Role::name).join(" | ")),
+        format!("|---|{}---|", "---|".repeat(Role::PEOPLE.len())),
+    ];
+    for Operation { method, path, roles, reach, .. } in OPERATIONS {
+        let marks = Role::PEOPLE.map(|role| if roles.contains(&role) { "yes" } else { "no" });
+        rows.push(format!("| `{method} {path}` | {} | {reach} |", marks.join(" | ")));
+    }
+    rows.join("\n") + "\n"
+}

@@ -122,9 +122,12 @@ impl Parameters {
 }
 
 fn sort(operation: &Operation, value: &str) -> Result<&'static str, Problem> {
-    operation.sorts.iter().find(|sort| **sort == value).copied().ok_or_else(|| {
-        refused("sort", &format!("must be one of {}", operation.sorts.join(", ")))
-    })
+    operation
+        .sorts
+        .iter()
+        .find(|sort| **sort == value)
+        .copied()
+        .ok_or_else(|| refused("sort", &format!("must be one of {}", operation.sorts.join(", "))))
 }
 
 fn check(filter: &Filter, value: &str) -> Result<(), String> {
@@ -132,7 +135,9 @@ fn check(filter: &Filter, value: &str) -> Result<(), String> {
         Kind::Id => value.parse::<Uuid>().is_ok(),
         Kind::Text => !value.trim().is_empty() && value.chars().count() <= MAX_TEXT && !value.contains('\0'),
         // The years that PostgreSQL and ISO 8601 write alike.
-        Kind::Date => value.len() == 10 && value.parse::<NaiveDate>().is_ok_and(|date| (1..=9999).contains(&date.year())),
+        Kind::Date => {
+            value.len() == 10 && value.parse::<NaiveDate>().is_ok_and(|date| (1..=9999).contains(&date.year()))
+        }
         Kind::Time => value.parse::<DateTime<Utc>>().is_ok_and(|time| (1..=9999).contains(&time.year())),
         Kind::Flag => ["true", "false"].contains(&value),
         Kind::Choice(choices) => choices.contains(&value),

@@ -1,6 +1,6 @@
 //! Payments: the history, and one attempt with its refunds.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use edge::Problem;
 use poem_openapi::Object;
 use projections::{
@@ -16,6 +16,7 @@ use crate::{
     answer::Money,
     asked::Asked,
     detail::{Detailed, Stream},
+    instant::Instant,
     listing::{Listed, shown},
     operation::{self, Kind, MANAGERS_AND_RESIDENTS, Operation},
     reading::refused,
@@ -94,8 +95,8 @@ pub struct Refund {
     /// Why Stripe refused it.
     pub code: Option<String>,
     pub note: Option<String>,
-    pub requested_at: DateTime<Utc>,
-    pub settled_at: Option<DateTime<Utc>>,
+    pub requested_at: Instant,
+    pub settled_at: Option<Instant>,
 }
 
 /// One attempt to pay an invoice.
@@ -141,11 +142,11 @@ pub struct Payment {
     pub resident_id: Uuid,
     /// Null when it was erased.
     pub resident_name: Option<String>,
-    pub quoted_at: Option<DateTime<Utc>>,
-    pub requested_at: Option<DateTime<Utc>>,
-    pub succeeded_at: Option<DateTime<Utc>>,
-    pub ended_at: Option<DateTime<Utc>>,
-    pub expires_at: Option<DateTime<Utc>>,
+    pub quoted_at: Option<Instant>,
+    pub requested_at: Option<Instant>,
+    pub succeeded_at: Option<Instant>,
+    pub ended_at: Option<Instant>,
+    pub expires_at: Option<Instant>,
     pub refunds: Vec<Refund>,
     /// What `If-Match` expects; zero for payments by hand, which live with their invoice.
     pub version: i64,
@@ -203,11 +204,11 @@ impl From<PaymentView> for Payment {
             unit_label: view.unit_label,
             resident_id: row.resident_id,
             resident_name: view.resident_name,
-            quoted_at: row.quoted_at,
-            requested_at: row.requested_at,
-            succeeded_at: row.succeeded_at,
-            ended_at: row.ended_at,
-            expires_at: row.expires_at,
+            quoted_at: row.quoted_at.map(Instant),
+            requested_at: row.requested_at.map(Instant),
+            succeeded_at: row.succeeded_at.map(Instant),
+            ended_at: row.ended_at.map(Instant),
+            expires_at: row.expires_at.map(Instant),
             refunds: row.refunds.into_iter().map(|refund| Refund::of(refund, &row.currency)).collect(),
             version: row.version,
         }
@@ -232,8 +233,8 @@ impl Refund {
             reversed: Money::of(item.reversed, currency),
             code: item.code,
             note: item.note,
-            requested_at: item.requested_at,
-            settled_at: item.settled_at,
+            requested_at: Instant(item.requested_at),
+            settled_at: item.settled_at.map(Instant),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Properties with their address, contact and fees.
 
-use chrono::{DateTime, Utc};
 use edge::Problem;
 use events::property::{FeeMode, Rate as EventRate};
 use poem_openapi::Object;
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     asked::Asked,
     detail::{Detailed, Stream},
+    instant::Instant,
     listing::{Listed, shown},
     operation::{self, Kind, MANAGERS_AND_RESIDENTS, Operation},
     reading::refused,
@@ -98,7 +98,7 @@ pub struct Property {
     pub fees: Fees,
     /// Absent: no online payments.
     pub stripe_account_id: Option<Uuid>,
-    pub added_at: DateTime<Utc>,
+    pub added_at: Instant,
     /// What `If-Match` expects.
     pub version: i64,
 }
@@ -125,7 +125,7 @@ impl From<PropertyRow> for Property {
             sender: row.sender,
             fees: Fees { mode: mode.to_owned(), card: row.fees.card.into(), bank_debit: row.fees.bank_debit.into() },
             stripe_account_id: row.stripe_account_id,
-            added_at: row.added_at,
+            added_at: Instant(row.added_at),
             version: row.version,
         }
     }

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn other_headers_are_malformed() {
-        for header in [None, Some(""), Some("-1"), Some("x"), Some("1.5"), Some("99999999999999999999"), Some("a/b/c")] {
+        for header in [None, Some(""), Some("-1"), Some("x"), Some("1.5"), Some("99999999999999999999"), Some("a/b/c")]
+        {
             assert_eq!(wanted(header).expect_err("malformed").status(), 400, "{header:?}");
         }
     }

@@ -108,7 +108,8 @@ impl Page {
         self.put(format_args!("<table><tr><th>Parameter</th><th>In</th><th>Type</th><th>Meaning</th></tr>"));
         for parameter in parameters {
             let required = if parameter["required"] == true { ", required" } else { "" };
-            let example = parameter["example"].as_str().map(|example| format!(" Example: <code>{}</code>", escape(example)));
+            let example =
+                parameter["example"].as_str().map(|example| format!(" Example: <code>{}</code>", escape(example)));
             self.put(format_args!(
                 "<tr><td><code>{}</code></td><td>{}{required}</td><td>{}</td><td>{}{}</td></tr>",
                 escape(parameter["name"].as_str().unwrap_or_default()),
@@ -131,7 +132,11 @@ impl Page {
         let required: Vec<&str> = array(&schema["required"]).filter_map(Value::as_str).collect();
         self.put(format_args!("<table><tr><th>Field</th><th>Type</th><th>Meaning</th></tr>"));
         for (name, property) in properties {
-            let optional = if required.contains(&name.as_str()) { "" } else { " (optional)" };
+            let optional = match (required.contains(&name.as_str()), property["nullable"] == true) {
+                (true, _) => "",
+                (false, true) => " (or null)",
+                (false, false) => " (optional)",
+            };
             self.put(format_args!(
                 "<tr><td><code>{}</code>{optional}</td><td>{}</td><td>{}</td></tr>",
                 escape(name),

@@ -1,6 +1,6 @@
 //! Residents: the list with its search, and one with every stay.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use edge::Problem;
 use poem_openapi::Object;
 use projections::{
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     asked::Asked,
     detail::{Detailed, Stream},
+    instant::Instant,
     listing::{Listed, shown},
     operation::{self, Kind, MANAGERS, Operation},
     reading::refused,
@@ -84,8 +85,8 @@ pub struct Resident {
     /// `Active` or `Inactive`.
     pub status: String,
     pub homes: Vec<Home>,
-    pub registered_at: DateTime<Utc>,
-    pub erased_at: Option<DateTime<Utc>>,
+    pub registered_at: Instant,
+    pub erased_at: Option<Instant>,
     /// What `If-Match` expects.
     pub version: i64,
 }
@@ -129,8 +130,8 @@ impl From<ResidentRow> for Resident {
             language: row.language,
             status: row.status,
             homes: row.homes.into_iter().map(Home::from).collect(),
-            registered_at: row.registered_at,
-            erased_at: row.erased_at,
+            registered_at: Instant(row.registered_at),
+            erased_at: row.erased_at.map(Instant),
             version: row.version,
         }
     }

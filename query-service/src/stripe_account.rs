@@ -1,6 +1,5 @@
 //! Stripe accounts: the badge and the state behind it.
 
-use chrono::{DateTime, Utc};
 use edge::Problem;
 use poem_openapi::Object;
 use projections::{
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     asked::Asked,
     detail::{Detailed, Stream},
+    instant::Instant,
     listing::{Listed, shown},
     operation::{ADMINS, Operation},
     reading::refused,
@@ -59,8 +59,8 @@ pub struct StripeAccount {
     pub external_account: Option<String>,
     /// Why Stripe refused to open it.
     pub failure_code: Option<String>,
-    pub requested_at: DateTime<Utc>,
-    pub disconnected_at: Option<DateTime<Utc>>,
+    pub requested_at: Instant,
+    pub disconnected_at: Option<Instant>,
     /// What `If-Match` expects.
     pub version: i64,
 }
@@ -75,8 +75,8 @@ impl From<StripeAccountRow> for StripeAccount {
             country: row.country,
             external_account: row.external_account,
             failure_code: row.failure_code,
-            requested_at: row.requested_at,
-            disconnected_at: row.disconnected_at,
+            requested_at: Instant(row.requested_at),
+            disconnected_at: row.disconnected_at.map(Instant),
             version: row.version,
         }
     }

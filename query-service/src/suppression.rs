@@ -1,6 +1,5 @@
 //! The suppression list: addresses that are not written to any more.
 
-use chrono::{DateTime, Utc};
 use edge::Problem;
 use poem_openapi::Object;
 use projections::{
@@ -12,6 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     asked::Asked,
+    instant::Instant,
     listing::{Listed, shown},
     operation::{self, Kind, ORGANIZATION_MANAGERS, Operation},
 };
@@ -47,8 +47,8 @@ pub struct Suppression {
     pub cause: String,
     pub resident_id: Uuid,
     pub message_id: Uuid,
-    pub suppressed_at: DateTime<Utc>,
-    pub lifted_at: Option<DateTime<Utc>>,
+    pub suppressed_at: Instant,
+    pub lifted_at: Option<Instant>,
     /// Why it was lifted.
     pub note: Option<String>,
     /// What `If-Match` expects.
@@ -69,8 +69,8 @@ impl From<SuppressionRow> for Suppression {
             cause: row.cause,
             resident_id: row.resident_id,
             message_id: row.message_id,
-            suppressed_at: row.suppressed_at,
-            lifted_at: row.lifted_at,
+            suppressed_at: Instant(row.suppressed_at),
+            lifted_at: row.lifted_at.map(Instant),
             note: row.note,
             version: row.version,
         }

@@ -44,7 +44,8 @@ pub async fn run(place: &Place, mut settings: Settings, args: &Demo) -> Result<E
     }
     println!("starting the database …");
     let mut node = Node::open(&place, settings).await?;
-    let sandbox = serve::start_sandbox(None, &node.settings.public_url()).await?;
+    let state = node.data_dir.join("sandbox.state");
+    let sandbox = serve::start_sandbox(Some(state), &node.settings.public_url()).await?;
     let providers = serve::providers(&node.settings, Some("sandbox"), Some(&sandbox.url()))?;
     let service = match Service::start(&node, providers, ServeRole::All).await {
         Ok(service) => service,

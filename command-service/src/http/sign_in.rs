@@ -21,8 +21,10 @@ use uuid::Uuid;
 use super::{CommandState, respond, typed};
 use crate::{Ask, Fault};
 
-/// Links that one client or one mailbox may ask for within the window.
-const MOST: usize = 10;
+/// Links that one mailbox may ask for within the window.
+const MOST_PER_MAILBOX: usize = 10;
+/// Links that one client may: a whole building may share an address.
+const MOST_PER_CLIENT: usize = 120;
 const WINDOW: Duration = Duration::from_secs(900);
 
 /// Counts recent requests for links, per client and per mailbox.
@@ -30,14 +32,14 @@ const WINDOW: Duration = Duration::from_secs(900);
 pub struct SignInLimits(Arc<Mutex<HashMap<String, Vec<Instant>>>>);
 
 impl SignInLimits {
-    fn admit(&self, key: &str) -> Result<(), Problem> {
+    fn admit(&self, key: &str, most: usize) -> Result<(), Problem> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() > 100_000 {
             seen.clear();
         }
         let times = seen.entry(key.to_owned()).or_default();
         times.retain(|time| time.elapsed() < WINDOW);
-        if times.len() >= MOST {
+        if times.len() >= most {
             return Err(Problem::too_many(WINDOW.as_secs()));
         }
         times.push(Instant::now());
@@ -62,8 +64,8 @@ struct SessionRequest {
 pub async fn request_link(state: Data<&CommandState>, request: &Request, body: Body) -> Result<Response, Problem> {
     let wanted: LinkRequest = typed(request, body).await?;
     let client = state.authenticator.address(request).unwrap_or_default();
-    state.sign_in_limits.admit(&format!("client/{client}"))?;
-    state.sign_in_limits.admit(&format!("mailbox/{}", wanted.email.normalized()))?;
+    state.sign_in_limits.admit(&format!("client/{client}"), MOST_PER_CLIENT)?;
+    state.sign_in_limits.admit(&format!("mailbox/{}", wanted.email.normalized()), MOST_PER_MAILBOX)?;
     let engine = &state.effects.engine;
     let residents: Vec<(Uuid, Uuid)> = sqlx::query_as(
         "select organization_id, resident_id from read.resident

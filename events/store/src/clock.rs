@@ -23,7 +23,7 @@ impl BusinessClock {
     }
 
     /// The machine's own time, until it is refreshed.
-    pub fn unread(pool: PgPool) -> Self {
+    fn unread(pool: PgPool) -> Self {
         Self { pool, offset: Arc::default() }
     }
 

@@ -3,7 +3,9 @@
 use events::Role;
 use query_service::{OPERATIONS, Operation};
 
-use crate::community::{ACCOUNT, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MESSAGE, PAULS_INVOICE, PAYMENT, SIGN_IN, UNIT, community, id};
+use crate::community::{
+    ACCOUNT, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MESSAGE, PAULS_INVOICE, PAYMENT, SIGN_IN, UNIT, community, id,
+};
 
 /// The operation's path with the id of something that everybody it admits may see.
 fn path(operation: &Operation) -> String {

@@ -44,7 +44,14 @@ fn usd(amount: i64) -> Value {
 pub async fn community() -> World {
     let world = World::new().await;
     for (organization, name) in [(ORGANIZATION, "Example Management"), (OTHER, "Other Management")] {
-        world.append::<OrganizationEvent>(organization, organization, 0, &[json!({ "OrganizationRegistered": { "name": name } })]).await;
+        world
+            .append::<OrganizationEvent>(
+                organization,
+                organization,
+                0,
+                &[json!({ "OrganizationRegistered": { "name": name } })],
+            )
+            .await;
     }
     places(&world).await;
     people(&world).await;
@@ -68,9 +75,12 @@ async fn places(world: &World) {
         } });
         world.append::<PropertyEvent>(organization, property, 0, &[added]).await;
     }
-    for (organization, unit, property, label) in
-        [(ORGANIZATION, UNIT, HARBOR, "2"), (ORGANIZATION, UNIT + 1, HARBOR, "10"), (ORGANIZATION, UNIT + 2, MEADOW, "1"), (OTHER, 0x2f, 0x1f, "1")]
-    {
+    for (organization, unit, property, label) in [
+        (ORGANIZATION, UNIT, HARBOR, "2"),
+        (ORGANIZATION, UNIT + 1, HARBOR, "10"),
+        (ORGANIZATION, UNIT + 2, MEADOW, "1"),
+        (OTHER, 0x2f, 0x1f, "1"),
+    ] {
         let added = json!({ "UnitAdded": { "property_id": id(property), "label": label } });
         world.append::<UnitEvent>(organization, unit, 0, &[added]).await;
     }
@@ -129,7 +139,9 @@ async fn money(world: &World) {
         "source": { "Offline": { "method": "Check", "reference": "1001", "received_on": "2026-01-05" } },
     } });
     world.append::<InvoiceEvent>(ORGANIZATION, INVOICE + 1, 2, &[by_hand]).await;
-    world.append::<InvoiceEvent>(ORGANIZATION, DRAFT, 0, &[drafted(HARBOR, UNIT, LUCIA, "Draft", 700, "2098-01-01")]).await;
+    world
+        .append::<InvoiceEvent>(ORGANIZATION, DRAFT, 0, &[drafted(HARBOR, UNIT, LUCIA, "Draft", 700, "2098-01-01")])
+        .await;
     let pauls = drafted(MEADOW, UNIT + 2, PAUL, "Paul's, \"quoted\"", 900, "2098-01-01");
     world.append::<InvoiceEvent>(ORGANIZATION, PAULS_INVOICE, 0, &[pauls, published(PAUL)]).await;
     let theirs = drafted(0x1f, 0x2f, 0x3f, "Theirs", 900, "2098-01-01");

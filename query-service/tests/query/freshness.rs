@@ -21,7 +21,10 @@ async fn every_answer_says_as_of_which_position_it_is() {
     world.append::<events::UnitEvent>(ORGANIZATION, UNIT, 1, &[relabelled]).await;
     world.order().await;
     let behind = world.get("manager", "/v1/units").await.json();
-    assert_eq!((behind["meta"]["position"].clone(), behind["meta"]["lag"].clone()), (meta["position"].clone(), json!(1)));
+    assert_eq!(
+        (behind["meta"]["position"].clone(), behind["meta"]["lag"].clone()),
+        (meta["position"].clone(), json!(1))
+    );
     let theirs = world.get("stranger", "/v1/units").await.json();
     assert_eq!(theirs["meta"]["lag"], 0, "another organization's events are nobody's business");
 }

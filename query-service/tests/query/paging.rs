@@ -122,7 +122,10 @@ async fn csv_is_the_whole_list_and_reads_back() {
                 assert_eq!(cell.strip_prefix('\'').unwrap_or(cell), expected, "{path} {name}");
             }
         }
-        insta::assert_snapshot!(format!("csv header of {}", operation.path.replace('/', " ")), csv.text.lines().next().unwrap_or_default());
+        insta::assert_snapshot!(
+            format!("csv header of {}", operation.path.replace('/', " ")),
+            csv.text.lines().next().unwrap_or_default()
+        );
     }
     let residents = world.get_with("manager", "/v1/residents", &[("Accept", "text/csv")]).await;
     assert!(residents.text.contains("'=Example"), "{}", residents.text);

@@ -26,7 +26,6 @@ pub struct World {
     store: Arc<Store>,
     positions: Positions,
     credentials: Credentials,
-    pub state: QueryState,
     app: Box<dyn poem::endpoint::DynEndpoint<Output = Response>>,
 }
 
@@ -68,8 +67,8 @@ impl World {
         let clock = BusinessClock::open(database.engine.clone()).await.expect("a clock");
         let state = QueryState { query_pool: database.query.clone(), clock: clock.clone() };
         let authenticator = Authenticator::new(database.engine.clone(), clock, credentials.clone(), None);
-        let app = Box::new(poem::endpoint::ToDynEndpoint(routes(state.clone(), authenticator)));
-        Self { database, store, positions, credentials, state, app }
+        let app = Box::new(poem::endpoint::ToDynEndpoint(routes(state, authenticator)));
+        Self { database, store, positions, credentials, app }
     }
 
     /// Appends events, given as JSON, to the end of a stream of `version` events.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use events::OrganizationId;
 use sandbox::Switchboard;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -30,14 +31,26 @@ pub struct Paid {
 }
 
 /// Asks for a sign-in link, finds it in the mailbox, follows it.
-pub async fn sign_in(visitor: &Client, switchboard: &Switchboard, email: &str) -> Result<Client, Failure> {
+///
+/// A mailbox may belong to residents of several organizations (or of an earlier demo): each sends a link of its own.
+pub async fn sign_in(
+    visitor: &Client,
+    switchboard: &Switchboard,
+    organization: OrganizationId,
+    email: &str,
+) -> Result<Client, Failure> {
     let known = letters(switchboard, email).len();
     visitor.post("/v1/sign-in-links", &json!({ "email": email })).await?;
     let started = Instant::now();
     loop {
         let letters = letters(switchboard, email);
-        if let Some(link) = letters.iter().skip(known).find_map(|letter| link(letter)) {
-            return visitor.sign_in(&link).await;
+        for link in letters.iter().skip(known).filter_map(link) {
+            // A link that was tried before is used up.
+            let Ok(resident) = visitor.sign_in(&link).await else { continue };
+            let me = resident.get("/v1/me").await?;
+            if me["organization_id"] == organization.to_string() {
+                return Ok(resident);
+            }
         }
         if started.elapsed() > Duration::from_secs(30) {
             return Err(Failure::Told("the sign-in link did not arrive".to_owned()));
