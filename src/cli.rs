@@ -32,6 +32,12 @@ pub struct Place {
     pub config: Option<PathBuf>,
 }
 
+impl Place {
+    pub fn host(&self) -> host::Place {
+        host::Place { data_dir: self.data_dir.clone(), database_url: self.database_url.clone() }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the service.

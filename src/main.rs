@@ -5,7 +5,6 @@ mod commands;
 mod failure;
 mod node;
 mod server;
-mod settings;
 
 use std::process::ExitCode;
 

@@ -45,9 +45,10 @@ enum Verdict {
 /// Understands up to a batch of received webhooks, oldest first.
 pub async fn process(effects: &Effects) -> Result<(), sqlx::Error> {
     let pool = effects.engine.store().pool();
-    // The lease is the retry time itself: whoever takes a row pushes it ahead.
+    // The lease is the retry time itself: whoever takes a row pushes it ahead. It is short, because a killed worker's rows
+    // wait for it, and understanding a webhook twice is harmless.
     let rows = sqlx::query(
-        "update engine.webhooks set attempts = attempts + 1, retry_at = now() + interval '60 seconds'
+        "update engine.webhooks set attempts = attempts + 1, retry_at = now() + interval '20 seconds'
          where (provider, external_id) in (
              select provider, external_id from engine.webhooks
              where state = 'received' and retry_at <= now() order by received_at limit 8 for update skip locked

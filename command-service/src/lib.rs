@@ -10,6 +10,7 @@ pub mod outbox;
 pub mod providers;
 pub mod reactor;
 pub mod registry;
+pub mod service;
 pub mod worker;
 
 pub use engine::{Answer, Ask, Engine, Expect};

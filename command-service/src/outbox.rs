@@ -8,8 +8,8 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// How long a claimed row is left to its worker; longer than any provider's time-out.
-const LEASE: Duration = Duration::from_secs(90);
+/// How long a claimed row is left to a worker that says nothing; one at work renews it, however long a provider takes.
+pub const LEASE: Duration = Duration::from_secs(15);
 
 /// A row to be written.
 #[derive(Debug, Clone)]
@@ -107,6 +107,16 @@ pub async fn claim(
     .fetch_all(pool)
     .await?;
     rows.iter().map(task).collect()
+}
+
+/// Keeps what a worker has claimed: a killed one's rows are free again soon, a slow one's are not.
+pub async fn renew(pool: &PgPool, holder: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("update engine.outbox set lease_until = now() + $2 where state = 'ready' and holder = $1")
+        .bind(holder)
+        .bind(LEASE)
+        .execute(pool)
+        .await
+        .map(|_| ())
 }
 
 fn task(row: &PgRow) -> Result<Task, sqlx::Error> {

@@ -7,6 +7,7 @@ use events::Role;
 use processes::Effect;
 use serde::Deserialize;
 use serde_json::Value;
+use sqlx::PgPool;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     task::JoinSet,
@@ -58,6 +59,9 @@ impl Worker {
     pub async fn run(&self, stop: watch::Receiver<bool>) {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut running = JoinSet::new();
+        // Ends with this function, so it goes on while the last tasks are finished.
+        let mut keeper = JoinSet::new();
+        keeper.spawn(keep(self.effects.engine.store().pool().clone(), self.holder));
         while !*stop.borrow() {
             while running.try_join_next().is_some() {}
             let free = i64::try_from(places.available_permits()).unwrap_or_default();
@@ -93,6 +97,16 @@ impl Worker {
         let pool = self.effects.engine.store().pool();
         intake::process(&self.effects).await?;
         outbox::claim(pool, self.holder, self.effects.engine.clock().now(), free).await
+    }
+}
+
+/// Renews the worker's claims for as long as it lives.
+async fn keep(pool: PgPool, holder: Uuid) {
+    loop {
+        tokio::time::sleep(outbox::LEASE / 5).await;
+        if let Err(error) = outbox::renew(&pool, holder).await {
+            tracing::warn!(%error, "the worker's claims could not be renewed");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 #[macro_use]
 mod macros;
 
-pub mod access;
+pub mod access_token;
 pub mod address;
 pub mod currency;
 pub mod email;
@@ -21,6 +21,7 @@ pub mod resident;
 pub mod role;
 pub mod schema;
 pub mod sealed;
+pub mod sign_in;
 pub mod stripe_account;
 pub mod suppression;
 pub mod text;
@@ -28,7 +29,7 @@ pub mod unit;
 pub mod upcast;
 pub mod zone;
 
-pub use access::{AccessTokenEvent, SignInEvent};
+pub use access_token::AccessTokenEvent;
 pub use address::EmailAddress;
 pub use currency::Currency;
 pub use email::EmailMessageEvent;
@@ -48,6 +49,7 @@ pub use recorded::{Decode, Event, Recorded};
 pub use resident::ResidentEvent;
 pub use role::Role;
 pub use sealed::{Purpose, Sealed};
+pub use sign_in::SignInEvent;
 pub use stripe_account::StripeAccountEvent;
 pub use suppression::SuppressionEvent;
 pub use unit::UnitEvent;

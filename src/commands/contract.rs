@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 
 use command_service::Registry;
 
-use crate::{failure::Failure, server::document, settings::Settings};
+use host::Settings;
+
+use crate::{failure::Failure, server::document};
 
 pub fn print_openapi(settings: &Settings) -> Result<ExitCode, Failure> {
     println!("{:#}", document(&settings.public_url(), &Registry::default()));

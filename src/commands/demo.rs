@@ -6,11 +6,13 @@ mod story;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
+use command_service::Providers;
 use events::{
     Currency, EmailAddress, OrganizationId, TimeZone,
     address::PostalAddress,
     text::{Line, Name},
 };
+use host::{Settings, stop::until_told};
 use roster::{MinorDigits, Options};
 use uuid::Uuid;
 
@@ -23,7 +25,6 @@ use crate::{
     failure::Failure,
     node::Node,
     server::Service,
-    settings::Settings,
 };
 use story::{Stage, Story};
 
@@ -46,7 +47,7 @@ pub async fn run(place: &Place, mut settings: Settings, args: &Demo) -> Result<E
     let mut node = Node::open(&place, settings).await?;
     let state = node.data_dir.join("sandbox.state");
     let sandbox = serve::start_sandbox(Some(state), &node.settings.public_url()).await?;
-    let providers = serve::providers(&node.settings, Some("sandbox"), Some(&sandbox.url()))?;
+    let providers = Providers::try_new(&node.settings, Some("sandbox"), Some(&sandbox.url()))?;
     let service = match Service::start(&node, providers, ServeRole::All).await {
         Ok(service) => service,
         Err(failure) => {
@@ -73,7 +74,7 @@ pub async fn run(place: &Place, mut settings: Settings, args: &Demo) -> Result<E
     };
     if told.is_ok() && !args.once {
         println!("\nIt stays up until Ctrl-C.");
-        serve::until_told(&mut node).await;
+        until_told(&mut node).await;
     }
     service.stop().await;
     sandbox.stop().await;

@@ -26,11 +26,12 @@ use roster::{MinorDigits, Options, Roster, Row};
 use uuid::Uuid;
 
 use super::rebuild::style;
+use host::Settings;
+
 use crate::{
     cli::{Import, Place},
     failure::Failure,
     node::Node,
-    settings::Settings,
 };
 
 /// Rows at a time; the rows of one resident stay together.

@@ -13,19 +13,19 @@ mod token;
 
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
+use host::{Settings, logs};
 
 use crate::{
     cli::{Cli, Command},
     failure::Failure,
-    settings::{LogFormat, Settings},
 };
 
 /// Runs what the command line asks for.
 pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let Cli { place, command } = cli;
     let settings = Settings::load(place.config.as_deref())?;
-    log(&settings, matches!(command, Command::Serve(_)));
+    // A service tells more than a command.
+    logs::begin(&settings, if matches!(command, Command::Serve(_)) { "info,sqlx=warn" } else { "error" });
     match command {
         Command::Serve(serve) => serve::run(&place, settings, &serve).await,
         Command::Demo(demo) => demo::run(&place, settings, &demo).await,
@@ -38,16 +38,5 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Openapi => contract::print_openapi(&settings),
         Command::Schemas { folder, check } => contract::write(&folder, check),
         Command::Bench(bench) => bench::run(&place, settings, &bench).await,
-    }
-}
-
-/// Logs go to standard error; a service tells more than a command.
-fn log(settings: &Settings, service: bool) {
-    let default = if service { "info,sqlx=warn" } else { "error" };
-    let filter = EnvFilter::try_from_env("PROPTY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
     }
 }

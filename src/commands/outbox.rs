@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 
+use host::Settings;
+
 use crate::{
     cli::{Outbox, OutboxAction, Place},
     failure::Failure,
     node::Node,
-    settings::Settings,
 };
 
 type Piece = (String, String, String, i32, DateTime<Utc>, Option<String>);

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use projections::{generation, model::Model, models, rebuild};
 
+use host::Settings;
+
 use crate::{
     cli::{Place, Rebuild},
     failure::Failure,
     node::Node,
-    settings::Settings,
 };
 
 pub async fn run(place: &Place, settings: Settings, args: &Rebuild) -> Result<ExitCode, Failure> {

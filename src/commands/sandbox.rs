@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use sandbox::{Sandbox, SandboxConfig, WebhookTarget};
 
-use super::serve::{SANDBOX_RESEND_WEBHOOKS, SANDBOX_STRIPE_WEBHOOKS};
+use command_service::providers::{SANDBOX_RESEND_WEBHOOKS, SANDBOX_STRIPE_WEBHOOKS};
 use crate::{
     cli::{Place, SandboxArgs},
     failure::Failure,

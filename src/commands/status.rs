@@ -6,7 +6,9 @@ use command_service::outbox;
 use event_store::positions;
 use serde_json::json;
 
-use crate::{cli::Place, failure::Failure, node::Node, settings::Settings};
+use host::Settings;
+
+use crate::{cli::Place, failure::Failure, node::Node};
 
 pub async fn run(place: &Place, settings: Settings, as_json: bool) -> Result<ExitCode, Failure> {
     let node = Node::visit(place, settings).await?;

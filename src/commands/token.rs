@@ -7,11 +7,12 @@ use command_service::{Ask, http::issue_token};
 use events::{OrganizationId, PropertyId, text::Name};
 use uuid::Uuid;
 
+use host::Settings;
+
 use crate::{
     cli::{Place, Token},
     failure::Failure,
     node::Node,
-    settings::Settings,
 };
 
 pub async fn run(place: &Place, settings: Settings, args: &Token) -> Result<ExitCode, Failure> {

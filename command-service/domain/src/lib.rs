@@ -3,7 +3,7 @@
 #[macro_use]
 mod macros;
 
-pub mod access;
+pub mod access_token;
 pub mod context;
 pub mod decide;
 pub mod email;
@@ -24,7 +24,7 @@ pub mod unit;
 #[cfg(test)]
 mod testing;
 
-pub use access::AccessToken;
+pub use access_token::AccessToken;
 pub use context::{Actor, Context, Facts, Need, Scope};
 pub use decide::{Aggregate, Command, Decision, Hosted, Kind, Refuse};
 pub use email::EmailMessage;

@@ -1,7 +1,7 @@
 //! Every command, once. What walks commands (HTTP, `OpenAPI`, schemas, the role table) is a visitor.
 
 use crate::{
-    Command, access, email, invoice, job, organization, payment, property, refund, resident, sign_in, stripe_account,
+    Command, access_token, email, invoice, job, organization, payment, property, refund, resident, sign_in, stripe_account,
     suppression, unit,
 };
 
@@ -62,8 +62,8 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<email::ResendEmail>();
     visitor.command::<suppression::SuppressAddress>();
     visitor.command::<suppression::LiftSuppression>();
-    visitor.command::<access::IssueAccessToken>();
-    visitor.command::<access::RevokeAccessToken>();
+    visitor.command::<access_token::IssueAccessToken>();
+    visitor.command::<access_token::RevokeAccessToken>();
     visitor.command::<sign_in::RequestSignInLink>();
     visitor.command::<sign_in::OpenSession>();
     visitor.command::<sign_in::CloseSession>();

@@ -1,7 +1,7 @@
 //! `POST /v1/tokens`: a bearer token is made here, shown once, and kept as its hash.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::access::IssueAccessToken;
+use domain::access_token::IssueAccessToken;
 use edge::{Caller, Problem, credentials::NewToken};
 use events::{PropertyId, Role, TokenId, text::Name};
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};

@@ -1,6 +1,6 @@
 //! What holds for every answer: errors become problems, panics stay inside one request, browsers are told to be careful.
 
-use poem::{Endpoint, EndpointExt, IntoResponse, Response, middleware::CatchPanic};
+use poem::{Endpoint, EndpointExt, IntoResponse, Response, middleware::{CatchPanic, CookieJarManager}};
 
 use crate::Problem;
 
@@ -10,7 +10,8 @@ where
     E: Endpoint + 'static,
     E::Output: IntoResponse,
 {
-    app.with(CatchPanic::new().with_handler(|_| {
+    // Authentication looks at cookies, and poem offers them only under this.
+    app.with(CookieJarManager::new()).with(CatchPanic::new().with_handler(|_| {
         tracing::error!("a request panicked");
         Problem::internal(&Panicked).into_response()
     }))

@@ -251,6 +251,7 @@ impl Story {
         let ours = self.target.organization.to_string();
         let charged: Vec<_> = charged
             .iter()
+            .map(|held| &held["object"])
             .filter(|intent| intent["status"] == "succeeded" && intent["metadata"]["propty_organization"] == ours)
             .collect();
         self.expect("every payment is one charge at Stripe", charged.len() == paid.len());

@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use integrations::Secret;
 use serde::Deserialize;
+
+use crate::Secret;
 
 /// What can be configured. Unknown keys are refused. Secrets come from the environment only.
 #[derive(Debug, Clone, Deserialize)]
@@ -105,11 +106,11 @@ impl Settings {
             settings.mail_from = from;
         }
         settings.secrets = Secrets {
-            stripe_key: variable("STRIPE_SECRET_KEY").map(Secret::from),
+            stripe_key: variable("STRIPE_SECRET_KEY").map(Secret::new),
             stripe_webhooks: list("STRIPE_WEBHOOK_SECRETS"),
-            resend_key: variable("RESEND_API_KEY").map(Secret::from),
+            resend_key: variable("RESEND_API_KEY").map(Secret::new),
             resend_webhooks: list("RESEND_WEBHOOK_SECRETS"),
-            master_key: variable("PROPTY_MASTER_KEY").map(Secret::from),
+            master_key: variable("PROPTY_MASTER_KEY").map(Secret::new),
         };
         Ok(settings)
     }
@@ -127,5 +128,5 @@ fn variable(name: &str) -> Option<String> {
 
 fn list(name: &str) -> Vec<Secret> {
     let value = variable(name).unwrap_or_default();
-    value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Secret::from).collect()
+    value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Secret::new).collect()
 }

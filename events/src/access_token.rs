@@ -1,8 +1,8 @@
-//! Tokens of people and services, and residents' sign-in by e-mail.
+//! Bearer tokens of people and services.
 
 use chrono::{DateTime, Utc};
 
-use crate::{PropertyId, ResidentId, Role, text::Name};
+use crate::{PropertyId, Role, text::Name};
 
 events! {
     /// The life of a bearer token.
@@ -20,17 +20,5 @@ events! {
         },
         /// The token is refused from now on.
         AccessTokenRevoked = 1 {},
-    }
-}
-
-events! {
-    /// The life of a sign-in link and of the session that it opens.
-    pub enum SignInEvent of "sign-in" {
-        /// A link was asked for. Its secret is derived, never stored.
-        SignInLinkRequested = 1 { resident_id: ResidentId, expires_at: DateTime<Utc> },
-        /// The link was followed, once, and a session opened.
-        SessionOpened = 1 { resident_id: ResidentId, expires_at: DateTime<Utc> },
-        /// The resident signed out, or a manager ended the session.
-        SessionClosed = 1 {},
     }
 }

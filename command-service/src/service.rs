@@ -1,0 +1,70 @@
+//! The command side assembled: its background work and its HTTP routes, for this crate's binary and for `propty`.
+
+use std::sync::Arc;
+
+use edge::{Authenticator, Credentials};
+use event_store::sequencer::Sequencer;
+use host::{Host, Stop};
+use poem::{Endpoint, Response};
+use tokio::sync::Notify;
+
+use crate::{
+    Engine, Providers, Registry,
+    effects::Effects,
+    http::{self, CommandState, SignInLimits},
+    reactor::Reactor,
+    worker::Worker,
+};
+
+/// The command side, ready to run in whole or in part.
+#[derive(Debug, Clone)]
+pub struct CommandSide {
+    pub effects: Effects,
+    work: Arc<Notify>,
+}
+
+impl CommandSide {
+    pub fn new(host: &Host, providers: Providers) -> Self {
+        let effects = Effects {
+            engine: Engine::new(host.store.clone(), host.clock.clone()),
+            registry: Arc::new(Registry::default()),
+            providers,
+            credentials: Credentials::new(host.store.keyring()),
+        };
+        Self { effects, work: Arc::default() }
+    }
+
+    /// Orders the log, follows it with processes, does what they ask for.
+    pub fn run_workers(&self, host: &Host, stop: &mut Stop) {
+        let sequencer = Sequencer::new(host.database.engine.clone(), host.store.positions().clone());
+        let told = stop.told();
+        stop.run(async move { sequencer.run(told).await });
+        let reactor = Reactor::new(host.store.clone(), self.work.clone());
+        let told = stop.told();
+        stop.run(async move { reactor.run(told).await });
+        let worker = Worker::new(self.effects.clone(), self.work.clone());
+        let told = stop.told();
+        stop.run(async move { worker.run(told).await });
+    }
+
+    /// The HTTP routes of commands and webhooks.
+    pub fn routes(&self, host: &Host, authenticator: Authenticator) -> impl Endpoint<Output = Response> + use<> {
+        http::routes(CommandState {
+            effects: self.effects.clone(),
+            authenticator,
+            work: self.work.clone(),
+            secure_cookies: host.settings.public_url().starts_with("https://"),
+            sign_in_limits: SignInLimits::default(),
+        })
+    }
+}
+
+/// Who looks callers up, from the read models of tokens and sessions.
+pub fn authenticator(host: &Host) -> Authenticator {
+    Authenticator::new(
+        host.database.engine.clone(),
+        host.clock.clone(),
+        Credentials::new(host.store.keyring()),
+        host.settings.client_address_header.clone(),
+    )
+}

@@ -1,0 +1,163 @@
+//! The database (private or given), the keys and the store, opened once for whatever is run.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use embedded_postgres::{Server, StartError};
+use event_store::{BusinessClock, Database, Keyring, MasterKey, Store, positions::Positions};
+
+use crate::{Settings, Stop};
+
+/// Where a running instance writes how to reach its database, readable by its owner only.
+const ADDRESS_FILE: &str = "database-address";
+
+/// Where the data is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub data_dir: PathBuf,
+    /// A server to use instead of the private one.
+    pub database_url: Option<String>,
+}
+
+impl Place {
+    /// `PROPTY_DATA_DIR`, `DATABASE_URL`, and the file that `PROPTY_CONFIG` names.
+    pub fn from_environment() -> (Self, Option<PathBuf>) {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let data_dir = variable("PROPTY_DATA_DIR").unwrap_or_else(|| "./propty-data".to_owned()).into();
+        let place = Self { data_dir, database_url: variable("DATABASE_URL") };
+        (place, variable("PROPTY_CONFIG").map(PathBuf::from))
+    }
+}
+
+/// Everything opened.
+#[derive(Debug)]
+pub struct Host {
+    pub settings: Settings,
+    pub data_dir: PathBuf,
+    pub database: Database,
+    pub store: Arc<Store>,
+    pub clock: BusinessClock,
+    /// Stops the private database when dropped.
+    server: Option<Server>,
+}
+
+/// Why nothing could be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("the database cannot start")]
+    Embedded(#[from] StartError),
+    #[error("starting the database was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
+    #[error("the database cannot be used")]
+    Database(#[from] event_store::DatabaseError),
+    #[error("the master key cannot be used")]
+    MasterKey(#[from] event_store::master_key::MasterKeyError),
+    #[error("personal data cannot be opened")]
+    Key(#[from] event_store::keyring::KeyError),
+    #[error("a query failed")]
+    Query(#[from] sqlx::Error),
+    #[error("cannot use {path}")]
+    File { path: String, source: io::Error },
+    #[error("cannot listen on {address}; name another address in PROPTY_LISTEN")]
+    Listen { address: String, source: io::Error },
+}
+
+impl Host {
+    /// Opens for a service: the private database is started, and is ours alone.
+    pub async fn open(place: &Place, settings: Settings) -> Result<Self, HostError> {
+        Self::start(place, settings, false).await
+    }
+
+    /// Opens for a short command, which may share the database of a running service.
+    pub async fn visit(place: &Place, settings: Settings) -> Result<Self, HostError> {
+        Self::start(place, settings, true).await
+    }
+
+    async fn start(place: &Place, settings: Settings, share: bool) -> Result<Self, HostError> {
+        // The private database's account must pass through; files with secrets have modes of their own.
+        fs::DirBuilder::new().recursive(true).mode(0o711).create(&place.data_dir).map_err(file(&place.data_dir))?;
+        let (address, server) = match &place.database_url {
+            Some(url) => (url.clone(), None),
+            None => private(&place.data_dir, share).await?,
+        };
+        let master = match &settings.secrets.master_key {
+            Some(key) => MasterKey::parse(key.expose())?,
+            None => MasterKey::load_or_create(&place.data_dir.join("master.key"))?,
+        };
+        let database = Database::connect(&address).await?;
+        let keyring = Keyring::open(database.engine.clone(), master).await?;
+        let clock = BusinessClock::open(database.engine.clone()).await?;
+        let store = Arc::new(Store::new(database.engine.clone(), keyring, Positions::default()));
+        Ok(Self { settings, data_dir: place.data_dir.clone(), database, store, clock, server })
+    }
+
+    /// Follows the log's head and the business clock, which other processes move too.
+    pub fn follow(&self, stop: &mut Stop) {
+        let (positions, pool) = (self.store.positions().clone(), self.database.engine.clone());
+        stop.run_until_told(async move { positions.follow(&pool).await });
+        let clock = self.clock.clone();
+        stop.run_until_told(async move {
+            loop {
+                if let Err(error) = clock.refresh().await {
+                    tracing::warn!(%error, "the business clock cannot be read");
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+
+    /// Whether the private database, if there is one, still runs.
+    pub fn database_lives(&mut self) -> bool {
+        self.server.as_mut().is_none_or(Server::is_alive)
+    }
+
+    /// Closes connections and stops the private database.
+    pub async fn close(mut self) {
+        self.database.close().await;
+        if let Some(server) = self.server.take() {
+            let _ = fs::remove_file(self.data_dir.join(ADDRESS_FILE));
+            let stopped = tokio::task::spawn_blocking(move || server.stop()).await;
+            if let Ok(Err(error)) = stopped {
+                tracing::error!(%error, "the private database did not stop");
+            }
+        }
+    }
+}
+
+fn file(path: &Path) -> impl FnOnce(io::Error) -> HostError {
+    let path = path.display().to_string();
+    move |source| HostError::File { path, source }
+}
+
+/// Starts the private database, or shares that of a running instance.
+async fn private(data_dir: &Path, share: bool) -> Result<(String, Option<Server>), HostError> {
+    let settings = embedded_postgres::Settings::from_environment(data_dir);
+    let started = tokio::task::spawn_blocking(move || {
+        Server::start(&settings, &mut |notice| eprintln!("propty: {notice}"))
+    })
+    .await?;
+    let note = data_dir.join(ADDRESS_FILE);
+    match started {
+        Ok(server) => {
+            let address = server.connect_options().url();
+            write_private(&note, &address).map_err(file(&note))?;
+            Ok((address, Some(server)))
+        }
+        Err(StartError::InUse { .. }) if share && note.exists() => {
+            Ok((fs::read_to_string(&note).map_err(file(&note))?, None))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    use io::Write;
+    let _ = fs::remove_file(path);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}

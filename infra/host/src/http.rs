@@ -1,0 +1,69 @@
+//! The HTTP server and its health pages.
+
+use std::net::SocketAddr;
+
+use poem::{
+    Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler,
+    http::StatusCode,
+    listener::{Acceptor, Listener, TcpListener},
+    web::Data,
+};
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+use crate::{Host, HostError, Stop};
+
+const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+
+#[derive(Debug, Clone)]
+struct Health {
+    pool: PgPool,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Serves an application, with `/health/live` and `/health/ready`, until told to stop. Returns where it listens.
+pub async fn serve<E>(host: &Host, stop: &mut Stop, routes: E) -> Result<SocketAddr, HostError>
+where
+    E: Endpoint + 'static,
+    E::Output: IntoResponse,
+{
+    let listen = host.settings.listen;
+    let failed = |source| HostError::Listen { address: listen.to_string(), source };
+    let acceptor = TcpListener::bind(listen).into_acceptor().await.map_err(failed)?;
+    let address = acceptor.local_addr().first().and_then(|local| local.as_socket_addr().copied()).unwrap_or(listen);
+    let health = Health { pool: host.database.engine.clone(), stopping: stop.told() };
+    let app = Route::new()
+        .at("/health/live", get(live))
+        .at("/health/ready", get(ready))
+        .nest_no_strip("/", routes)
+        .data(health);
+    let app = edge::guard::guard(app);
+    let mut told = stop.told();
+    stop.run(async move {
+        let until = async move {
+            let _ = told.wait_for(|told| *told).await;
+        };
+        let server = poem::Server::new_with_acceptor(acceptor);
+        if let Err(error) = server.run_with_graceful_shutdown(app, until, Some(GRACE)).await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    });
+    Ok(address)
+}
+
+#[handler]
+fn live() -> &'static str {
+    "live\n"
+}
+
+#[handler]
+async fn ready(health: Data<&Health>) -> Response {
+    let (status, text) = if *health.stopping.borrow() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if sqlx::query("select 1").execute(&health.pool).await.is_ok() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the database is not reachable\n")
+    };
+    text.with_status(status).into_response()
+}
