@@ -8,7 +8,10 @@ use command_service::{
 };
 use event_store::positions;
 use host::{Stop, http};
-use poem::{Endpoint, EndpointExt, Response, Route, get, handler, web::{Data, Html}};
+use poem::{
+    Endpoint, EndpointExt, Response, Route, get, handler,
+    web::{Data, Html},
+};
 use projections::Projector;
 use query_service::QueryState;
 use serde_json::Value;
@@ -67,10 +70,7 @@ fn routes(node: &Node, commands: &CommandSide, role: ServeRole) -> impl Endpoint
         query_service::routes(state, authenticator.clone())
     });
     let commands = matches!(role, ServeRole::All | ServeRole::Command).then(|| commands.routes(node, authenticator));
-    let route = Route::new()
-        .at("/metrics", get(metrics))
-        .at("/openapi.json", get(openapi_json))
-        .at("/docs", get(docs));
+    let route = Route::new().at("/metrics", get(metrics)).at("/openapi.json", get(openapi_json)).at("/docs", get(docs));
     let route = match (commands, queries) {
         (Some(commands), Some(queries)) => route.nest_no_strip("/", Both { commands, queries }),
         (Some(commands), None) => route.nest_no_strip("/", commands),
@@ -128,7 +128,10 @@ async fn metrics(shown: Data<&Shown>) -> poem::Result<Response> {
     let failed = |error: sqlx::Error| poem::Error::from(edge::Problem::from(error));
     let mut text = String::from("# TYPE propty_log_head gauge\n");
     let head = positions::head(pool).await.map_err(failed)?;
-    let _ = writeln!(text, "propty_log_head {head}\n# TYPE propty_read_model_lag gauge\n# TYPE propty_read_model_stalled gauge");
+    let _ = writeln!(
+        text,
+        "propty_log_head {head}\n# TYPE propty_read_model_lag gauge\n# TYPE propty_read_model_stalled gauge"
+    );
     for model in projections::status::status(pool).await.map_err(failed)? {
         let _ = writeln!(text, "propty_read_model_lag{{model=\"{}\"}} {}", model.name, model.lag);
         let _ = writeln!(text, "propty_read_model_stalled{{model=\"{}\"}} {}", model.name, model.stalled.len());

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use cqrs_es::{AggregateContext, AggregateError, EventStore, event_sink::EventSink};
 use domain::{
-    Actor, Aggregate, Command, Context, Facts, Hosted, Invoice, Need, Organization, Payment, Property, Refuse, Resident,
-    StripeAccount, Unit, decide::Asked,
+    Actor, Aggregate, Command, Context, Facts, Hosted, Invoice, Need, Organization, Payment, Property, Refuse,
+    Resident, StripeAccount, Unit, decide::Asked,
 };
 use event_store::{
     AppendError, Appended, BusinessClock, CommandContext, IdempotencyKey, Store, Stored,
@@ -66,12 +66,7 @@ impl Ask {
 
     /// A process or a provider, because of something.
     pub fn internal(organization: OrganizationId, role: Role, name: impl Into<String>, correlation: Uuid) -> Self {
-        Self {
-            actor: Actor::of(role),
-            actor_name: name.into(),
-            correlation,
-            ..Self::operator(organization)
-        }
+        Self { actor: Actor::of(role), actor_name: name.into(), correlation, ..Self::operator(organization) }
     }
 
     #[must_use]
@@ -227,12 +222,7 @@ impl Engine {
     }
 
     /// Loads what the decision looks at besides its own stream.
-    async fn facts<C: Command>(
-        &self,
-        command: &C,
-        state: &C::Aggregate,
-        scoped: &Scoped<'_>,
-    ) -> Result<Facts, Fault> {
+    async fn facts<C: Command>(&self, command: &C, state: &C::Aggregate, scoped: &Scoped<'_>) -> Result<Facts, Fault> {
         let mut facts = Facts::default();
         let mut loaded: Vec<Need> = Vec::new();
         for _ in 0..DEPTH {

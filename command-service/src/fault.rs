@@ -72,9 +72,7 @@ impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::UnknownCommand => Self::missing("there is no command of this name; see /openapi.json"),
-            Fault::Body { path, message } => {
-                Self::invalid("invalid-command", message).with("at", json!(path))
-            }
+            Fault::Body { path, message } => Self::invalid("invalid-command", message).with("at", json!(path)),
             Fault::Refused { kind, code, message } => match kind {
                 Kind::Missing => Self::missing(&message).with("code", json!(code)),
                 Kind::Conflict => Self::conflict(code, message),

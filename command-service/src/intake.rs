@@ -217,7 +217,8 @@ async fn refund_notice(
     let Some(refund) = payment.refunds.iter().find(|refund| refund.id == id) else {
         return Ok(Verdict::Ignored("not one of our refunds"));
     };
-    let Some(request) = payment.request.as_ref().filter(|request| Some(&request.account) == notice.account.as_ref()) else {
+    let Some(request) = payment.request.as_ref().filter(|request| Some(&request.account) == notice.account.as_ref())
+    else {
         return Ok(Verdict::Ignored("from another account than the payment's"));
     };
     if matches!(refund.phase, RefundPhase::Succeeded | RefundPhase::Failed | RefundPhase::Requested) {

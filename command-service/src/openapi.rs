@@ -16,7 +16,9 @@ pub fn merge(document: &mut Value, registry: &Registry) {
         schemas.insert(entry.name.to_owned(), schema);
         let roles: Vec<&str> =
             entry.roles.iter().filter(|role| Role::PEOPLE.contains(role)).map(|role| role.name()).collect();
-        paths.insert(format!("/v1/commands/{}", entry.name), json!({ "post": {
+        paths.insert(
+            format!("/v1/commands/{}", entry.name),
+            json!({ "post": {
             "operationId": entry.name,
             "tags": ["Commands"],
             "summary": summary(&description),
@@ -30,7 +32,8 @@ pub fn merge(document: &mut Value, registry: &Registry) {
                 "example": entry.example,
             } } },
             "responses": responses(entry.stream),
-        } }));
+        } }),
+        );
     }
     schemas.insert("CommandAnswer".into(), answer_schema());
     schemas.insert("Problem".into(), problem_schema());
@@ -168,16 +171,22 @@ fn problem_schema() -> Value {
 
 fn parameters() -> Map<String, Value> {
     let mut parameters = Map::new();
-    parameters.insert("IdempotencyKey".into(), json!({
-        "name": "Idempotency-Key", "in": "header", "required": false,
-        "description": "The same key with the same body is executed once and answered again; kept 30 days.",
-        "schema": { "type": "string", "minLength": 1, "maxLength": 255 }
-    }));
-    parameters.insert("IfMatch".into(), json!({
-        "name": "If-Match", "in": "header", "required": false,
-        "description": "The stream's version that the caller builds on, as a strong ETag.",
-        "schema": { "type": "string", "example": "\"3\"" }
-    }));
+    parameters.insert(
+        "IdempotencyKey".into(),
+        json!({
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "The same key with the same body is executed once and answered again; kept 30 days.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255 }
+        }),
+    );
+    parameters.insert(
+        "IfMatch".into(),
+        json!({
+            "name": "If-Match", "in": "header", "required": false,
+            "description": "The stream's version that the caller builds on, as a strong ETag.",
+            "schema": { "type": "string", "example": "\"3\"" }
+        }),
+    );
     parameters
 }
 
@@ -195,7 +204,8 @@ fn edge_operations() -> Map<String, Value> {
             "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } }
         } })
     };
-    let account = json!([{ "name": "id", "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" } }]);
+    let account =
+        json!([{ "name": "id", "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" } }]);
     let mut paths = Map::new();
     paths.insert("/v1/tokens".into(), json!({ "post": {
         "operationId": "IssueToken", "tags": ["Access"], "summary": "Make a bearer token; its secret is shown once",
@@ -212,7 +222,9 @@ fn edge_operations() -> Map<String, Value> {
         ),
         "responses": plain("201", "The token: `token_id`, `token`, `expires_at`.")
     } }));
-    paths.insert("/v1/sign-in-links".into(), json!({ "post": {
+    paths.insert(
+        "/v1/sign-in-links".into(),
+        json!({ "post": {
         "operationId": "RequestSignInLink", "tags": ["Access"], "security": [],
         "summary": "Send a sign-in link to a resident's e-mail address",
         "description": "For everyone. The answer does not tell whether the address is known.",
@@ -221,25 +233,32 @@ fn edge_operations() -> Map<String, Value> {
             json!({ "email": "ana.ruiz@example.com" }),
         ),
         "responses": plain("202", "If the address is known, a link is on its way.")
-    } }));
+    } }),
+    );
     paths.insert("/v1/sessions".into(), json!({ "post": {
         "operationId": "OpenSession", "tags": ["Access"], "security": [], "summary": "Trade a sign-in link for a session",
         "description": "For everyone who has the link. The session is set as an HttpOnly cookie.",
         "requestBody": body(json!({ "link": { "type": "string" } }), json!(["link"]), json!({ "link": "0193….…" })),
         "responses": plain("201", "Signed in.")
     } }));
-    paths.insert("/v1/sessions/current".into(), json!({ "delete": {
+    paths.insert(
+        "/v1/sessions/current".into(),
+        json!({ "delete": {
         "operationId": "CloseSession", "tags": ["Access"], "summary": "Sign out", "description": "For Resident.",
         "responses": plain("204", "Signed out.")
-    } }));
+    } }),
+    );
     for (path, id, text) in [
         ("onboarding-link", "StripeOnboardingLink", "A single-use link to Stripe's onboarding forms"),
         ("dashboard-link", "StripeDashboardLink", "The account's dashboard at Stripe"),
     ] {
-        paths.insert(format!("/v1/stripe-accounts/{{id}}/{path}"), json!({ "post": {
+        paths.insert(
+            format!("/v1/stripe-accounts/{{id}}/{path}"),
+            json!({ "post": {
             "operationId": id, "tags": ["Stripe accounts"], "summary": text, "description": "For OrganizationManager.",
             "parameters": account, "responses": plain("201", "The link: `url`.")
-        } }));
+        } }),
+        );
     }
     paths
 }

@@ -51,7 +51,10 @@ pub enum Done {
     /// Refused for good, with the reason.
     Refused(String),
     /// Try again after this long. Surely nothing happened, or repeating is harmless.
-    Again { after: Duration, why: String },
+    Again {
+        after: Duration,
+        why: String,
+    },
     /// A person has to look.
     Unresolved(String),
 }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_store::{Store, Subscription, AppendError, lease::{Lease, TERM}};
+use event_store::{
+    AppendError, Store, Subscription,
+    lease::{Lease, TERM},
+};
 use events::Recorded;
 use processes::{Process, Step, processes};
 use serde_json::json;

@@ -53,10 +53,8 @@ impl Visitor for Collect {
 }
 
 fn parse<C: Command>(body: Value) -> Result<C, Fault> {
-    serde_path_to_error::deserialize(body).map_err(|error| Fault::Body {
-        path: error.path().to_string(),
-        message: error.inner().to_string(),
-    })
+    serde_path_to_error::deserialize(body)
+        .map_err(|error| Fault::Body { path: error.path().to_string(), message: error.inner().to_string() })
 }
 
 impl Default for Registry {

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     EmailAddress, InvoiceId, Language, MessageId, Money, PaymentId, PropertyId, ResidentId, Sealed, SignInId,
-    invoice::OfflineMethod,
-    text::Title,
+    invoice::OfflineMethod, text::Title,
 };
 
 /// What an e-mail tells, with the facts as of its cause. What else it shows is read when it is rendered, and then frozen.

@@ -115,7 +115,8 @@ pub async fn run(place: &Place, settings: Settings, args: &Import) -> Result<Exi
     let people = people(&roster, &target);
     let refused = !roster.problems.is_empty() && !args.skip_bad_rows;
     if args.dry_run || refused {
-        let units: std::collections::BTreeSet<_> = people.iter().flat_map(|person| person.rows.iter().map(|row| row.unit)).collect();
+        let units: std::collections::BTreeSet<_> =
+            people.iter().flat_map(|person| person.rows.iter().map(|row| row.unit)).collect();
         println!("would bring in {} residents and {} units; nothing was changed", people.len(), units.len());
         if refused {
             println!("{} bad rows: mend them, or say --skip-bad-rows", roster.rows_left_out());
@@ -139,8 +140,7 @@ pub async fn run(place: &Place, settings: Settings, args: &Import) -> Result<Exi
 
 /// Reads and parses the file.
 pub fn read(path: &Path, currency: Currency) -> Result<Roster, Failure> {
-    let bytes =
-        std::fs::read(path).map_err(|source| Failure::File { path: path.display().to_string(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| Failure::File { path: path.display().to_string(), source })?;
     let digits = if currency.minor_digits() == 0 { MinorDigits::Zero } else { MinorDigits::Two };
     let options = Options { minor_digits: digits, ..Options::default() };
     roster::read(&bytes, &options).map_err(|problem| Failure::Told(format!("{}: {problem}", path.display())))
@@ -154,7 +154,8 @@ fn target(args: &Import, currency: Currency) -> Result<Target, Failure> {
         contact: EmailAddress::parse(&args.contact).map_err(|error| told("--contact", &error))?,
         address: unknown_address()?,
     };
-    let organization_name = Name::parse(&args.organization_name).map_err(|error| told("--organization-name", &error))?;
+    let organization_name =
+        Name::parse(&args.organization_name).map_err(|error| told("--organization-name", &error))?;
     Name::parse(&args.property).map_err(|error| told("--property", &error))?;
     // Without an id, the name is the identity: importing again finds the same organization.
     let organization = args.organization.map_or_else(

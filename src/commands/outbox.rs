@@ -38,7 +38,10 @@ async fn act(node: &Node, action: OutboxAction) -> Result<String, Failure> {
             Ok(pieces
                 .into_iter()
                 .map(|(key, name, state, attempts, since, error)| {
-                    format!("{state:<10} {name:<16} since {since} after {attempts} attempts\n  {key}\n  {}\n", error.unwrap_or_default())
+                    format!(
+                        "{state:<10} {name:<16} since {since} after {attempts} attempts\n  {key}\n  {}\n",
+                        error.unwrap_or_default()
+                    )
                 })
                 .collect())
         }

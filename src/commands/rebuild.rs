@@ -29,7 +29,9 @@ async fn all(node: &Node, args: &Rebuild) -> Result<ExitCode, Failure> {
         }
     }
     let mut equal = true;
-    for model in models.iter().filter(|model| args.names.is_empty() || args.names.iter().any(|name| name == model.name())) {
+    for model in
+        models.iter().filter(|model| args.names.is_empty() || args.names.iter().any(|name| name == model.name()))
+    {
         one(node, model).await?;
         if args.verify {
             let first = dump(node, model).await?;

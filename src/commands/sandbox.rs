@@ -4,15 +4,16 @@ use std::process::ExitCode;
 
 use sandbox::{Sandbox, SandboxConfig, WebhookTarget};
 
-use command_service::providers::{SANDBOX_RESEND_WEBHOOKS, SANDBOX_STRIPE_WEBHOOKS};
 use crate::{
     cli::{Place, SandboxArgs},
     failure::Failure,
 };
+use command_service::providers::{SANDBOX_RESEND_WEBHOOKS, SANDBOX_STRIPE_WEBHOOKS};
 
 pub async fn run(place: &Place, args: &SandboxArgs) -> Result<ExitCode, Failure> {
-    let target =
-        |path: &str, secret: &str| Some(WebhookTarget { url: format!("{}{path}", args.propty), secret: secret.to_owned() });
+    let target = |path: &str, secret: &str| {
+        Some(WebhookTarget { url: format!("{}{path}", args.propty), secret: secret.to_owned() })
+    };
     let state_file = if args.forget {
         None
     } else {

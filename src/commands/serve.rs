@@ -55,9 +55,8 @@ async fn serve_until_told(node: &mut Node, serve: &Serve, lacks: &[&str]) -> Res
 
 /// A sandbox that sends its webhooks to us.
 pub async fn start_sandbox(state_file: Option<PathBuf>, propty: &str) -> Result<Sandbox, Failure> {
-    let target = |path: &str, secret: &str| {
-        Some(WebhookTarget { url: format!("{propty}{path}"), secret: secret.to_owned() })
-    };
+    let target =
+        |path: &str, secret: &str| Some(WebhookTarget { url: format!("{propty}{path}"), secret: secret.to_owned() });
     Ok(Sandbox::start(SandboxConfig {
         state_file,
         stripe_webhooks: target("/webhooks/stripe", SANDBOX_STRIPE_WEBHOOKS),

@@ -26,14 +26,18 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
     let models = projections::status::status(pool).await?;
     let tasks = outbox::counts(pool).await?;
     let webhooks: Vec<(String, i64)> =
-        sqlx::query_as("select state, count(*) from engine.webhooks group by state order by state").fetch_all(pool).await?;
+        sqlx::query_as("select state, count(*) from engine.webhooks group by state order by state")
+            .fetch_all(pool)
+            .await?;
     if as_json {
         let models: Vec<_> = models
             .iter()
-            .map(|model| json!({
-                "name": model.name, "generation": model.generation, "lag": model.lag,
-                "outdated": model.outdated, "stalled": model.stalled.len(),
-            }))
+            .map(|model| {
+                json!({
+                    "name": model.name, "generation": model.generation, "lag": model.lag,
+                    "outdated": model.outdated, "stalled": model.stalled.len(),
+                })
+            })
             .collect();
         let value = json!({
             "log": { "events": head, "unordered": waiting }, "read_models": models,

@@ -54,7 +54,10 @@ async fn only_organization(node: &Node) -> Result<OrganizationId, Failure> {
         [(id, _)] => Ok(OrganizationId(*id)),
         several => {
             let list: Vec<String> = several.iter().map(|(id, name)| format!("\n  {id}  {name}")).collect();
-            Err(Failure::Told(format!("there are several organizations; name one with --organization:{}", list.concat())))
+            Err(Failure::Told(format!(
+                "there are several organizations; name one with --organization:{}",
+                list.concat()
+            )))
         }
     }
 }

@@ -1,1 +1,4 @@
-//! Journeys.
+//! Journeys: the binary driven from outside, as people and providers do.
+
+mod journey;
+mod world;

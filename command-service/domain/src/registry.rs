@@ -1,8 +1,8 @@
 //! Every command, once. What walks commands (HTTP, `OpenAPI`, schemas, the role table) is a visitor.
 
 use crate::{
-    Command, access_token, email, invoice, job, organization, payment, property, refund, resident, sign_in, stripe_account,
-    suppression, unit,
+    Command, access_token, email, invoice, job, organization, payment, property, refund, resident, sign_in,
+    stripe_account, suppression, unit,
 };
 
 /// Something that is done for each command type.

@@ -1,6 +1,9 @@
 //! Effects: what the worker does outside, named by ids only.
 
-use events::{JobId, MessageId, PaymentId, Purpose, RefundId, ResidentId, SignInId, StripeAccountId, InvoiceId, Money, suppression::SuppressionCause};
+use events::{
+    InvoiceId, JobId, MessageId, Money, PaymentId, Purpose, RefundId, ResidentId, SignInId, StripeAccountId,
+    suppression::SuppressionCause,
+};
 use serde::{Deserialize, Serialize};
 
 /// One thing to do outside the log.

@@ -5,16 +5,9 @@ use domain::{
     invoice::{ApplyPayment, ReleasePayment, ReservePayment, ReversePayment},
     payment::AbandonPayment,
 };
-use events::{
-    InvoiceEvent, PaymentEvent, PaymentId, Recorded,
-    invoice::ReleaseReason,
-    payment::CancelReason,
-};
+use events::{InvoiceEvent, PaymentEvent, PaymentId, Recorded, invoice::ReleaseReason, payment::CancelReason};
 
-use crate::{
-    Effect, Step,
-    reaction::Reaction,
-};
+use crate::{Effect, Step, reaction::Reaction};
 
 /// When the first look at an open PaymentIntent is due.
 const FIRST_LOOK: TimeDelta = TimeDelta::minutes(1);

@@ -13,9 +13,15 @@ pub enum Outcome<T> {
     /// Final: asking again would be refused again.
     Refused(Refused),
     /// Surely nothing happened; ask again no sooner than this.
-    Retry { after: Duration, why: String },
+    Retry {
+        after: Duration,
+        why: String,
+    },
     /// It may or may not have happened. Never failed, never blindly repeated.
-    Unknown { cause: UnknownCause, why: String },
+    Unknown {
+        cause: UnknownCause,
+        why: String,
+    },
 }
 
 /// A provider's final no.
@@ -161,7 +167,10 @@ pub struct OutgoingEmail {
 
 impl std::fmt::Debug for OutgoingEmail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OutgoingEmail").field("reference", &self.reference).field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("OutgoingEmail")
+            .field("reference", &self.reference)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Connected accounts at Stripe: opened once, read when something may have changed.
 
-use domain::{StripeAccount, stripe_account::{AccountReport, RecordStripeAccount}};
+use domain::{
+    StripeAccount,
+    stripe_account::{AccountReport, RecordStripeAccount},
+};
 use events::{StripeAccountEvent, StripeAccountId, stripe_account::StripeAccountStatus};
 use processes::ports::{AccountSnapshot, Outcome};
 
@@ -12,11 +15,8 @@ use crate::{
 
 /// Asks Stripe for the account; the key makes it one however often it is asked.
 pub async fn open(effects: &Effects, task: &Task, id: StripeAccountId) -> Result<Done, Fault> {
-    let envelopes = effects
-        .engine
-        .store()
-        .load::<domain::Hosted<StripeAccount>>(task.organization, &id.to_string())
-        .await?;
+    let envelopes =
+        effects.engine.store().load::<domain::Hosted<StripeAccount>>(task.organization, &id.to_string()).await?;
     let asked = envelopes.iter().find_map(|envelope| match &envelope.payload {
         StripeAccountEvent::StripeConnectionRequested { name, country } => Some((name.clone(), country.clone())),
         _ => None,

@@ -16,7 +16,7 @@ use events::{
 use letters::{Letter, Letterhead, Method};
 use processes::{
     effect::Occasion,
-    ports::{MailPromise, OutgoingEmail, Outcome},
+    ports::{MailPromise, Outcome, OutgoingEmail},
 };
 use serde_json::Value;
 
@@ -195,7 +195,8 @@ async fn prepare(
     let record = resident.record.as_ref();
     let address = record.and_then(|record| record.email.as_ref()?.value().cloned());
     let Some(address) = address else { return Ok(Prepared::No(EmailSuppression::NoAddress)) };
-    let suppression: Suppression = engine.state(organization, suppression_id(effects, organization, &address).0).await?;
+    let suppression: Suppression =
+        engine.state(organization, suppression_id(effects, organization, &address).0).await?;
     if suppression.active {
         return Ok(Prepared::No(EmailSuppression::AddressSuppressed));
     }
@@ -238,11 +239,7 @@ struct Head {
     contact: Option<String>,
 }
 
-async fn head(
-    effects: &Effects,
-    organization: OrganizationId,
-    property: Option<PropertyId>,
-) -> Result<Head, Fault> {
+async fn head(effects: &Effects, organization: OrganizationId, property: Option<PropertyId>) -> Result<Head, Fault> {
     let company: Organization = effects.engine.state(organization, organization.0).await?;
     let company = company.name.map(String::from).unwrap_or_default();
     let details = match property {
@@ -260,13 +257,7 @@ async fn head(
             )),
             contact: details.contact.value().map(|contact| contact.as_str().to_owned()),
         },
-        None => Head {
-            sender: company.clone(),
-            organization: company,
-            property: None,
-            address: None,
-            contact: None,
-        },
+        None => Head { sender: company.clone(), organization: company, property: None, address: None, contact: None },
     })
 }
 
@@ -354,12 +345,7 @@ fn render(
 }
 
 /// Puts the address that a message went to on the suppression list.
-pub async fn suppress(
-    effects: &Effects,
-    task: &Task,
-    id: MessageId,
-    cause: SuppressionCause,
-) -> Result<Done, Fault> {
+pub async fn suppress(effects: &Effects, task: &Task, id: MessageId, cause: SuppressionCause) -> Result<Done, Fault> {
     let message: EmailMessage = effects.engine.state(task.organization, id.0).await?;
     let (Some(request), Some(frozen)) = (message.request, message.frozen) else { return Ok(Done::Finished) };
     // Erased meanwhile: there is nothing to suppress.

@@ -7,7 +7,10 @@ use domain::{
     invoice::{DraftInvoice, PublishInvoice},
     job::RecordJobProgress,
 };
-use events::{JobId, PropertyId, job::{ItemResult, JobWork}};
+use events::{
+    JobId, PropertyId,
+    job::{ItemResult, JobWork},
+};
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 

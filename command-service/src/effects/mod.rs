@@ -13,7 +13,10 @@ use edge::Credentials;
 use events::{Role, payment::UnknownCause};
 use processes::Effect;
 
-use crate::{Ask, Engine, Fault, Providers, Registry, outbox::{self, Done, Task}};
+use crate::{
+    Ask, Engine, Fault, Providers, Registry,
+    outbox::{self, Done, Task},
+};
 
 pub use accounts::status_of;
 pub use payments::record_snapshot;
@@ -35,9 +38,7 @@ impl Effects {
             Effect::SubmitPayment { payment_id } => payments::submit(self, task, payment_id).await,
             Effect::WatchPayment { payment_id } => payments::watch(self, task, payment_id).await,
             Effect::CancelPayment { payment_id } => payments::cancel(self, task, payment_id).await,
-            Effect::SubmitRefund { payment_id, refund_id } => {
-                refunds::submit(self, task, payment_id, refund_id).await
-            }
+            Effect::SubmitRefund { payment_id, refund_id } => refunds::submit(self, task, payment_id, refund_id).await,
             Effect::OpenStripeAccount { stripe_account_id } => accounts::open(self, task, stripe_account_id).await,
             Effect::ReadStripeAccount { stripe_account_id } => accounts::read(self, task, stripe_account_id).await,
             Effect::ComposeEmail { message_id, occasion, cause } => {
@@ -46,9 +47,7 @@ impl Effects {
             Effect::SendEmail { message_id } => email::send(self, task, message_id).await,
             Effect::SuppressAddress { message_id, cause } => email::suppress(self, task, message_id, cause).await,
             Effect::RunJob { job_id, after } => jobs::run(self, task, job_id, after).await,
-            Effect::DestroyKeys { resident_id, purposes } => {
-                erasure::destroy(self, task, resident_id, &purposes).await
-            }
+            Effect::DestroyKeys { resident_id, purposes } => erasure::destroy(self, task, resident_id, &purposes).await,
         }
     }
 

@@ -175,9 +175,7 @@ pub async fn watch(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done
         }
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
-        Outcome::Unknown { cause, why } => {
-            Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) })
-        }
+        Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),
     }
 }
 
@@ -209,8 +207,6 @@ pub async fn cancel(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
         }
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
-        Outcome::Unknown { cause, why } => {
-            Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) })
-        }
+        Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),
     }
 }

@@ -1,7 +1,11 @@
 //! `POST /v1/commands/{Name}`: one endpoint for every command of the registry.
 
 use edge::{Caller, Problem};
-use poem::{Body, Request, Response, handler, http::StatusCode, web::{Data, Path}};
+use poem::{
+    Body, Request, Response, handler,
+    http::StatusCode,
+    web::{Data, Path},
+};
 
 use super::{CommandState, ask, json, respond};
 use crate::engine::answer_json;

@@ -3,7 +3,11 @@
 use domain::StripeAccount;
 use edge::{Caller, Problem};
 use events::Role;
-use poem::{Response, handler, http::StatusCode, web::{Data, Path}};
+use poem::{
+    Response, handler,
+    http::StatusCode,
+    web::{Data, Path},
+};
 use processes::ports::Outcome;
 use serde_json::json;
 use uuid::Uuid;
@@ -22,7 +26,10 @@ async fn external(state: &CommandState, caller: &Caller, id: &str) -> Result<Str
         return Err(missing());
     }
     account.external().map(ToOwned::to_owned).ok_or_else(|| {
-        Problem::conflict("not-connected", "the account is not open at Stripe yet, or is disconnected; try again in a moment")
+        Problem::conflict(
+            "not-connected",
+            "the account is not open at Stripe yet, or is disconnected; try again in a moment",
+        )
     })
 }
 

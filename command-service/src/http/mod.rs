@@ -99,8 +99,8 @@ async fn json(request: &poem::Request, body: Body) -> Result<Value, Problem> {
         return Err(Problem::unsupported_media_type());
     }
     let bytes = bytes(body).await?;
-    let value: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
+    let value: Value =
+        serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
     if has_nul(&value) {
         // PostgreSQL's json type would take it, and its text functions would not.
         return Err(Problem::malformed("the body has a NUL character"));

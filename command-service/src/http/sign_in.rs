@@ -12,7 +12,10 @@ use events::{EmailAddress, OrganizationId, ResidentId, Role, SignInId};
 use poem::{
     Body, IntoResponse, Request, Response, handler,
     http::StatusCode,
-    web::{Data, Html, cookie::{Cookie, CookieJar, SameSite}},
+    web::{
+        Data, Html,
+        cookie::{Cookie, CookieJar, SameSite},
+    },
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -79,8 +82,7 @@ pub async fn request_link(state: Data<&CommandState>, request: &Request, body: B
             client_address: Some(client.clone()),
             ..Ask::internal(OrganizationId(organization), Role::Process, "sign-in", Uuid::now_v7())
         };
-        let command =
-            RequestSignInLink { sign_in_id: SignInId(Uuid::now_v7()), resident_id: ResidentId(resident) };
+        let command = RequestSignInLink { sign_in_id: SignInId(Uuid::now_v7()), resident_id: ResidentId(resident) };
         match engine.execute(command, &ask).await {
             Ok(_) | Err(Fault::Refused { .. }) => {}
             Err(fault) => return Err(fault.into()),
@@ -136,7 +138,8 @@ pub async fn close(
     jar: &CookieJar,
 ) -> Result<Response, Problem> {
     caller.admit(&[Role::Resident])?;
-    let id = caller.name.strip_prefix("session:").and_then(|id| id.parse().ok()).ok_or_else(Problem::unauthenticated)?;
+    let id =
+        caller.name.strip_prefix("session:").and_then(|id| id.parse().ok()).ok_or_else(Problem::unauthenticated)?;
     let ask = super::ask(&caller, request)?;
     state.effects.engine.execute(CloseSession { sign_in_id: SignInId(id) }, &ask).await?;
     jar.remove(SESSION_COOKIE);

@@ -41,8 +41,7 @@ pub async fn issue_token(
     })?;
     let token_id = TokenId(Uuid::now_v7());
     let expires_at = expires_at.unwrap_or_else(|| engine.clock().now() + TimeDelta::days(90));
-    let command =
-        IssueAccessToken { token_id, hash: token.hash.clone(), label, role, property_id, expires_at };
+    let command = IssueAccessToken { token_id, hash: token.hash.clone(), label, role, property_id, expires_at };
     let answer = engine.execute(command, ask).await?;
     engine.position(&answer.appended).await?;
     Ok((token_id, token, expires_at))
@@ -66,8 +65,5 @@ pub async fn issue(
         issue_token(&state.effects.engine, &ask, wanted.label, wanted.role, wanted.property_id, wanted.expires_at)
             .await?;
     state.authenticator.await_token(&token.hash).await?;
-    Ok(respond(
-        StatusCode::CREATED,
-        &json!({ "token_id": id, "token": token.secret, "expires_at": expires_at }),
-    ))
+    Ok(respond(StatusCode::CREATED, &json!({ "token_id": id, "token": token.secret, "expires_at": expires_at })))
 }

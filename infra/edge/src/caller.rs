@@ -61,7 +61,10 @@ impl Authenticator {
         let key = self.key(request).ok_or_else(Problem::unauthenticated)?;
         let cached = {
             let cache = self.cached();
-            cache.get(&key).filter(|(since, found)| since.elapsed() < if found.is_some() { FRESH } else { UNKNOWN }).map(|(_, caller)| caller.clone())
+            cache
+                .get(&key)
+                .filter(|(since, found)| since.elapsed() < if found.is_some() { FRESH } else { UNKNOWN })
+                .map(|(_, caller)| caller.clone())
         };
         let found = match cached {
             Some(found) => found,
@@ -75,7 +78,8 @@ impl Authenticator {
                 found
             }
         };
-        let mut caller = found.filter(|caller| caller.expires_at > self.clock.now()).ok_or_else(Problem::unauthenticated)?;
+        let mut caller =
+            found.filter(|caller| caller.expires_at > self.clock.now()).ok_or_else(Problem::unauthenticated)?;
         caller.address = self.address(request);
         Ok(caller)
     }
@@ -101,7 +105,9 @@ impl Authenticator {
     /// Where a request came from, as far as that can be known.
     pub fn address(&self, request: &Request) -> Option<String> {
         match &self.address_header {
-            Some(name) => request.header(name.as_str()).map(|value| value.split(',').next().unwrap_or(value).trim().to_owned()),
+            Some(name) => {
+                request.header(name.as_str()).map(|value| value.split(',').next().unwrap_or(value).trim().to_owned())
+            }
             None => request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()),
         }
     }
@@ -188,7 +194,8 @@ impl Caller {
         if roles.contains(&self.role) {
             return Ok(());
         }
-        let names: Vec<&str> = roles.iter().filter(|role| Role::PEOPLE.contains(role)).map(|role| role.name()).collect();
+        let names: Vec<&str> =
+            roles.iter().filter(|role| Role::PEOPLE.contains(role)).map(|role| role.name()).collect();
         Err(Problem::forbidden(format!("this is for {}", names.join(", "))))
     }
 }

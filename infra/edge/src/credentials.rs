@@ -1,6 +1,9 @@
 //! Secrets that people carry: bearer tokens, sign-in links, session cookies. None is stored; tokens are kept as hashes.
 
-use base64::{Engine, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use event_store::{Keyring, keyring::sha256};
 use events::SignInId;
 use ring::{

@@ -16,14 +16,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, code: &str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            title,
-            detail: detail.into(),
-            members: Map::new(),
-            retry_after: None,
-        }
+        Self { status, code: code.to_owned(), title, detail: detail.into(), members: Map::new(), retry_after: None }
     }
 
     /// The input is wrong; `detail` says where and what to do.
@@ -143,7 +136,8 @@ impl Problem {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported-media-type", "The request has the wrong content type"),
             _ => ("malformed", "The request cannot be read"),
         };
-        let status = if status == StatusCode::NOT_ACCEPTABLE || status.is_success() { StatusCode::BAD_REQUEST } else { status };
+        let status =
+            if status == StatusCode::NOT_ACCEPTABLE || status.is_success() { StatusCode::BAD_REQUEST } else { status };
         Self::new(status, code, title, error.to_string())
     }
 

@@ -137,10 +137,9 @@ fn file(path: &Path) -> impl FnOnce(io::Error) -> HostError {
 /// Starts the private database, or shares that of a running instance.
 async fn private(data_dir: &Path, share: bool) -> Result<(String, Option<Server>), HostError> {
     let settings = embedded_postgres::Settings::from_environment(data_dir);
-    let started = tokio::task::spawn_blocking(move || {
-        Server::start(&settings, &mut |notice| eprintln!("propty: {notice}"))
-    })
-    .await?;
+    let started =
+        tokio::task::spawn_blocking(move || Server::start(&settings, &mut |notice| eprintln!("propty: {notice}")))
+            .await?;
     let note = data_dir.join(ADDRESS_FILE);
     match started {
         Ok(server) => {

@@ -45,8 +45,7 @@ impl Served {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let started = Instant::now();
-        let child =
-            command.spawn().map_err(|source| Failure::File { path: program.display().to_string(), source })?;
+        let child = command.spawn().map_err(|source| Failure::File { path: program.display().to_string(), source })?;
         let mut served = Self { child: Some(child), address, ready_after: Duration::ZERO };
         while !ready(address).await {
             if served.has_ended() || started.elapsed() > PATIENCE {

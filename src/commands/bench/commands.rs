@@ -145,11 +145,12 @@ pub async fn over_http(
 pub async fn load(world: &World<'_>, caller: &Caller, connections: usize, count: usize) -> Result<f64, Failure> {
     let units = world.units(count, 1).await?;
     let requests = units.iter().map(|unit| request(caller, *unit)).collect();
-    let (elapsed, _) = drive(caller.connections(connections).await?, requests, |mut connection, request: Vec<u8>| async move {
-        connection.expect_ok(&request).await?;
-        Ok(connection)
-    })
-    .await?;
+    let (elapsed, _) =
+        drive(caller.connections(connections).await?, requests, |mut connection, request: Vec<u8>| async move {
+            connection.expect_ok(&request).await?;
+            Ok(connection)
+        })
+        .await?;
     Ok(rate(count, elapsed))
 }
 

@@ -19,7 +19,8 @@ pub struct Machine {
 impl Machine {
     pub fn read() -> Self {
         let file = |path: &str| fs::read_to_string(path).ok();
-        let memory = file("/proc/meminfo").and_then(|text| field(&text, "MemTotal")?.split(' ').next()?.parse::<u64>().ok());
+        let memory =
+            file("/proc/meminfo").and_then(|text| field(&text, "MemTotal")?.split(' ').next()?.parse::<u64>().ok());
         Self {
             cores: std::thread::available_parallelism().map_or(0, Into::into),
             memory_mb: memory.map(|kilobytes| kilobytes / 1024),

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 
 use events::OrganizationId;
 use poem::{
-    EndpointExt, Response, Route,
-    get, handler,
+    EndpointExt, Response, Route, get, handler,
     http::StatusCode,
     listener::{Acceptor, Listener, TcpListener},
     web::{Data, Path},
@@ -59,10 +58,8 @@ async fn minimal(world: &World<'_>) -> Result<(SocketAddr, tokio::task::JoinHand
     let failed = |source| Failure::Listen { address: any.to_string(), source };
     let acceptor = TcpListener::bind(any).into_acceptor().await.map_err(failed)?;
     let address = acceptor.local_addr().first().and_then(|address| address.as_socket_addr().copied()).unwrap_or(any);
-    let app = Route::new()
-        .at("/units/:id", get(look_up))
-        .data(world.node.database.query.clone())
-        .data(world.organization);
+    let app =
+        Route::new().at("/units/:id", get(look_up)).data(world.node.database.query.clone()).data(world.organization);
     let server = tokio::spawn(async move {
         let _ = poem::Server::new_with_acceptor(acceptor).run(app).await;
     });
@@ -70,8 +67,13 @@ async fn minimal(world: &World<'_>) -> Result<(SocketAddr, tokio::task::JoinHand
 }
 
 #[handler]
-async fn look_up(Path(id): Path<Uuid>, pool: Data<&PgPool>, organization: Data<&OrganizationId>) -> poem::Result<Response> {
-    let failed = |error: &dyn std::fmt::Display| poem::Error::from_string(error.to_string(), StatusCode::INTERNAL_SERVER_ERROR);
+async fn look_up(
+    Path(id): Path<Uuid>,
+    pool: Data<&PgPool>,
+    organization: Data<&OrganizationId>,
+) -> poem::Result<Response> {
+    let failed =
+        |error: &dyn std::fmt::Display| poem::Error::from_string(error.to_string(), StatusCode::INTERNAL_SERVER_ERROR);
     let mut transaction = tenant::begin(&pool, **organization).await.map_err(|error| failed(&error))?;
     let found = unit::detail(&mut transaction, Visibility::default(), id).await.map_err(|error| failed(&error))?;
     transaction.commit().await.map_err(|error| failed(&error))?;

@@ -5,7 +5,10 @@ use std::fmt;
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::{driver::median, machine::{Database, Machine}};
+use super::{
+    driver::median,
+    machine::{Database, Machine},
+};
 use crate::failure::Failure;
 
 /// All figures of one run, with what they depend on.

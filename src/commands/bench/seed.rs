@@ -44,8 +44,7 @@ impl<'a> World<'a> {
     pub async fn token(&self) -> Result<String, Failure> {
         let label = Name::parse("benchmark").map_err(told)?;
         let ask = Ask::operator(self.organization);
-        let (_, token, _) =
-            issue_token(&self.node.engine, &ask, label, Role::OrganizationManager, None, None).await?;
+        let (_, token, _) = issue_token(&self.node.engine, &ask, label, Role::OrganizationManager, None, None).await?;
         Ok(token.secret)
     }
 

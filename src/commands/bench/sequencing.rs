@@ -2,12 +2,7 @@
 
 use std::time::Instant;
 
-use super::{
-    RUNS, Size,
-    driver::rate,
-    report::Figure,
-    seed::World,
-};
+use super::{RUNS, Size, driver::rate, report::Figure, seed::World};
 use crate::failure::Failure;
 
 pub async fn figures(world: &World<'_>, size: Size) -> Result<Vec<Figure>, Failure> {

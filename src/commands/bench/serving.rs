@@ -5,8 +5,7 @@ use std::time::Duration;
 use host::Settings;
 
 use super::{
-    CONNECTIONS, RUNS, Size, child::Served, commands, connection::Caller, report::Figure, scratch::Scratch,
-    seed::World,
+    CONNECTIONS, RUNS, Size, child::Served, commands, connection::Caller, report::Figure, scratch::Scratch, seed::World,
 };
 
 use crate::{failure::Failure, node::Node};

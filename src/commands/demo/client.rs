@@ -30,7 +30,6 @@ pub struct Accepted {
     pub name: String,
     pub events: Vec<String>,
     pub position: Option<i64>,
-
 }
 
 impl std::fmt::Display for Accepted {
@@ -69,7 +68,6 @@ impl Client {
             name: name.to_owned(),
             events: events.filter_map(|event| event["type"].as_str().map(ToOwned::to_owned)).collect(),
             position: answer["position"].as_i64(),
-            
         })
     }
 

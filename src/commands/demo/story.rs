@@ -90,8 +90,7 @@ impl Story {
         self.expect("importing again changes nothing", again.changed == 0);
         let label = Name::parse("Demo manager").map_err(told)?;
         let ask = Ask::operator(self.target.organization);
-        let (_, token, _) =
-            issue_token(&self.stage.engine, &ask, label, Role::OrganizationManager, None, None).await?;
+        let (_, token, _) = issue_token(&self.stage.engine, &ask, label, Role::OrganizationManager, None, None).await?;
         let manager = Client::nobody(&self.stage.propty).with_token(&token.secret);
         let wanted = self.people.len();
         manager.until("/v1/me", |_| true).await?;
@@ -179,7 +178,10 @@ impl Story {
         let id = started["job_id"].as_str().unwrap_or_default().to_owned();
         let job = manager.until(&format!("/v1/jobs/{id}"), |job| job["state"] == "Completed").await?;
         println!("    job: {} of {} done, {} refused", job["done"], job["total"], job["refused"]);
-        self.expect(format!("a job of {items} items ends without refusals"), job["refused"] == 0 && job["done"] == items);
+        self.expect(
+            format!("a job of {items} items ends without refusals"),
+            job["refused"] == 0 && job["done"] == items,
+        );
         Ok(())
     }
 
@@ -189,22 +191,30 @@ impl Story {
         let started = Instant::now();
         let messages = loop {
             let messages = manager.list("/v1/messages?kind=invoice-published").await?;
-            let open = messages.iter().filter(|message| {
-                matches!(message["status"].as_str(), Some("Queued" | "Sending" | "Sent"))
-            });
+            let open = messages
+                .iter()
+                .filter(|message| matches!(message["status"].as_str(), Some("Queued" | "Sending" | "Sent")));
             if (messages.len() >= invoices && open.count() == 0) || started.elapsed() > Duration::from_secs(60) {
                 break messages;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
         let with = |status: &str| messages.iter().filter(|message| message["status"] == status).count();
-        println!("  {} invoices → {} delivered, {} without an address", invoices, with("Delivered"), with("Suppressed"));
+        println!(
+            "  {} invoices → {} delivered, {} without an address",
+            invoices,
+            with("Delivered"),
+            with("Suppressed")
+        );
         for language in ["en", "fr", "es"] {
             let count = messages.iter().filter(|message| message["language"] == language).count();
             println!("    {language}: {count}");
         }
         self.expect("one message per published invoice", messages.len() == invoices);
-        self.expect("every message was delivered, or had no address", with("Delivered") + with("Suppressed") == invoices);
+        self.expect(
+            "every message was delivered, or had no address",
+            with("Delivered") + with("Suppressed") == invoices,
+        );
         let sent = self.sent("emails") - before;
         self.expect("the provider has each e-mail once", sent == with("Delivered"));
         Ok(())
@@ -216,8 +226,11 @@ impl Story {
         let visitor = Client::nobody(&self.stage.propty);
         let stripe = format!("{}/stripe", self.stage.sandbox);
         // A couple may share a mailbox; one of them pays.
-        let emails: BTreeSet<String> =
-            self.people.iter().filter_map(|person| Some(person.rows.first()?.row.email.clone()?.to_lowercase())).collect();
+        let emails: BTreeSet<String> = self
+            .people
+            .iter()
+            .filter_map(|person| Some(person.rows.first()?.row.email.clone()?.to_lowercase()))
+            .collect();
         let every = (emails.len() / PAYERS).max(1);
         let payers: Vec<(usize, String)> = emails.into_iter().step_by(every).take(PAYERS).enumerate().collect();
         let (switchboard, organization) = (&self.stage.switchboard, self.target.organization);

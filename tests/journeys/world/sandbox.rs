@@ -30,7 +30,10 @@ impl Sandbox {
 
     /// Objects of a kind, like `stripe/payment_intents` or `resend/emails`.
     pub async fn objects(&self, kind: &str) -> Vec<Value> {
-        self.look(&format!("/{kind}")).await.as_array().cloned().unwrap_or_default()
+        let rows = self.look(&format!("/{kind}")).await;
+        let rows = rows.as_array().cloned().unwrap_or_default();
+        // Stripe's objects come with the account that they are in.
+        rows.into_iter().map(|row| if row["object"].is_object() { row["object"].clone() } else { row }).collect()
     }
 
     /// All traffic since the start or since it was cleared.
