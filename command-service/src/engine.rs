@@ -199,7 +199,7 @@ impl Engine {
         let sink = EventSink::default();
         cqrs_es::Aggregate::handle(stream.aggregate(), Asked::new(command, decision), &(), &sink)
             .await
-            .map_err(refused)?;
+            .map_err(|refusal| refused(&refusal))?;
         let events = sink.collect().await;
         let added = i64::try_from(events.len()).unwrap_or(i64::MAX);
         let appended = Appended {
@@ -282,14 +282,14 @@ async fn known<A: Aggregate>(scoped: &Scoped<'_>, id: Uuid) -> Result<A, Fault> 
     }
 }
 
-fn refused<R: Refuse>(refusal: R) -> Fault {
+fn refused<R: Refuse>(refusal: &R) -> Fault {
     Fault::Refused { kind: refusal.kind(), code: refusal.code(), message: refusal.to_string() }
 }
 
 /// Brings the framework's errors back to ours.
 fn fault<R: Refuse>(error: AggregateError<R>) -> Fault {
     match error {
-        AggregateError::UserError(refusal) => refused(refusal),
+        AggregateError::UserError(refusal) => refused(&refusal),
         AggregateError::AggregateConflict => Fault::Contention,
         AggregateError::DatabaseConnectionError(error)
         | AggregateError::DeserializationError(error)
@@ -316,12 +316,15 @@ pub fn answer_json(answer: &Answer, position: Option<i64>) -> Value {
         .zip(first + 1..)
         .map(|(name, version)| serde_json::json!({ "type": name, "version": version }))
         .collect();
+    // Until the sequencer has placed it, the event itself is what a query can be asked to have seen.
+    let token = format!("{}/{}/{}", appended.stream, appended.stream_id, appended.version);
     serde_json::json!({
         "stream": appended.stream,
         "id": appended.stream_id,
         "version": appended.version,
         "events": events,
         "position": position,
+        "consistency_token": position.map_or(token, |position| position.to_string()),
         "repeated": answer.repeated,
     })
 }

@@ -1,4 +1,4 @@
-//! The command half of the OpenAPI document, generated from the registry.
+//! The command half of the `OpenAPI` document, generated from the registry.
 
 use events::Role;
 use serde_json::{Map, Value, json};
@@ -112,8 +112,8 @@ fn responses(stream: &str) -> Value {
             "headers": {
                 "ETag": { "description": "The stream's version.", "schema": { "type": "string" } },
                 "Propty-Position": {
-                    "description": "The organization's log position; send it as Propty-Min-Position to read what was written.",
-                    "schema": { "type": "integer" }
+                    "description": "The consistency token; send it as Propty-Min-Position to read what was written.",
+                    "schema": { "type": "string" }
                 }
             },
             "content": { "application/json": { "schema": { "$ref": "#/components/schemas/CommandAnswer" } } }
@@ -133,7 +133,7 @@ fn responses(stream: &str) -> Value {
 fn answer_schema() -> Value {
     json!({
         "type": "object",
-        "required": ["stream", "id", "version", "events", "position", "repeated"],
+        "required": ["stream", "id", "version", "events", "position", "consistency_token", "repeated"],
         "properties": {
             "stream": { "type": "string", "description": "The kind of stream, like `invoice`." },
             "id": { "type": "string", "format": "uuid" },
@@ -142,11 +142,12 @@ fn answer_schema() -> Value {
                 "type": { "type": "string" }, "version": { "type": "integer" }
             } } },
             "position": { "type": ["integer", "null"], "description": "The organization's log position of the last event; null when it is not known yet." },
+            "consistency_token": { "type": "string", "description": "What to send as Propty-Min-Position to read what was written: the position, or the event while it has none." },
             "repeated": { "type": "boolean", "description": "The same key was answered before." }
         },
         "example": {
             "stream": "invoice", "id": "01935c2e-0000-7000-8000-000000000301", "version": 2,
-            "events": [{ "type": "InvoicePublished", "version": 2 }], "position": 1042, "repeated": false
+            "events": [{ "type": "InvoicePublished", "version": 2 }], "position": 1042, "consistency_token": "1042", "repeated": false
         }
     })
 }

@@ -1,9 +1,9 @@
 //! The command side assembled: its background work and its HTTP routes, for this crate's binary and for `propty`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use edge::{Authenticator, Credentials};
-use event_store::sequencer::Sequencer;
+use event_store::{idempotency, sequencer::Sequencer};
 use host::{Host, Stop};
 use poem::{Endpoint, Response};
 use tokio::sync::Notify;
@@ -42,6 +42,15 @@ impl CommandSide {
         let reactor = Reactor::new(host.store.clone(), self.work.clone());
         let told = stop.told();
         stop.run(async move { reactor.run(told).await });
+        let pool = host.database.engine.clone();
+        stop.run_until_told(async move {
+            loop {
+                if let Err(error) = idempotency::forget_old(&pool).await {
+                    tracing::warn!(%error, "old idempotency keys could not be forgotten");
+                }
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+            }
+        });
         let worker = Worker::new(self.effects.clone(), self.work.clone());
         let told = stop.told();
         stop.run(async move { worker.run(told).await });

@@ -4,7 +4,11 @@ mod client;
 mod payer;
 mod story;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use command_service::Providers;
 use events::{
@@ -55,31 +59,31 @@ pub async fn run(place: &Place, mut settings: Settings, args: &Demo) -> Result<E
             return Err(failure);
         }
     };
-    let stage = Stage {
+    let scene = Stage {
         engine: node.engine.clone(),
         switchboard: sandbox.switchboard(),
         propty: format!("http://{}", service.address),
         sandbox: sandbox.url(),
     };
-    let told = match community(args.community.as_ref()) {
+    let story = match community(args.community.as_ref()) {
         Ok((target, roster)) => {
             let people = import::people(&roster, &target);
-            Story::new(stage, target, people).tell().await
+            Story::new(scene, target, people).tell().await
         }
         Err(failure) => Err(failure),
     };
-    let code = match &told {
+    let code = match &story {
         Ok(held) if *held => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     };
-    if told.is_ok() && !args.once {
+    if story.is_ok() && !args.once {
         println!("\nIt stays up until Ctrl-C.");
         until_told(&mut node).await;
     }
     service.stop().await;
     sandbox.stop().await;
     node.close().await;
-    told.map(|_| code)
+    story.map(|_| code)
 }
 
 fn free_port() -> Result<u16, Failure> {
@@ -102,9 +106,9 @@ fn community(file: Option<&PathBuf>) -> Result<(Target, roster::Roster), Failure
     let mut properties = BTreeMap::new();
     for row in &roster.rows {
         let name = row.property.clone().unwrap_or_else(|| "My property".to_owned());
-        if !properties.contains_key(&name) {
-            let terms = terms(&name)?;
-            properties.insert(name, terms);
+        if let Entry::Vacant(place) = properties.entry(name) {
+            let terms = terms(place.key())?;
+            place.insert(terms);
         }
     }
     let name = Name::parse("Evergreen Community Management").map_err(told)?;

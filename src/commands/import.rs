@@ -205,13 +205,11 @@ pub fn people(roster: &Roster, target: &Target) -> Vec<Person> {
         let digest = sha256(format!("{}/{key}", target.organization).as_bytes());
         let id = ResidentId::derived(target.organization.0, &format!("resident/{digest:02x?}"));
         let placed = Placed { row: row.clone(), property, currency: terms.currency, time_zone: terms.time_zone, unit };
-        match known.get(&id.0) {
-            Some(index) => people[*index].rows.push(placed),
-            None => {
-                known.insert(id.0, people.len());
-                people.push(Person { id, rows: vec![placed] });
-            }
+        let index = *known.entry(id.0).or_insert(people.len());
+        if index == people.len() {
+            people.push(Person { id, rows: Vec::new() });
         }
+        people[index].rows.push(placed);
     }
     people
 }

@@ -35,7 +35,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Status { json } => status::run(&place, settings, json).await,
         Command::Outbox(outbox) => outbox::run(&place, settings, outbox).await,
         Command::Sandbox(sandbox) => sandbox::run(&place, &sandbox).await,
-        Command::Openapi => contract::print_openapi(&settings),
+        Command::Openapi => Ok(contract::print_openapi(&settings)),
         Command::Schemas { folder, check } => contract::write(&folder, check),
         Command::Bench(bench) => bench::run(&place, settings, &bench).await,
     }

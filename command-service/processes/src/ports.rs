@@ -102,6 +102,7 @@ pub struct RefundSnapshot {
 }
 
 /// A connected account as Stripe tells it now.
+#[expect(clippy::struct_excessive_bools, reason = "these are Stripe's own flags, independent of each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSnapshot {
     pub id: String,

@@ -52,6 +52,7 @@ impl Effects {
     }
 
     /// Asks in the name of the process whose step this task is.
+    #[expect(clippy::unused_self, reason = "reads as what it is: these effects ask")]
     fn ask(&self, task: &Task) -> Ask {
         let process = task.key.split('/').nth(1).unwrap_or("process");
         Ask::internal(task.organization, Role::Process, format!("process:{process}"), task.correlation)

@@ -25,12 +25,13 @@ pub async fn execute(
     let body = json(request, body).await?;
     let answer = effects.registry.execute(&effects.engine, &name, body, ask).await?;
     let position = effects.engine.position(&answer.appended).await?;
-    let mut response = respond(StatusCode::OK, &answer_json(&answer, position));
+    let told = answer_json(&answer, position);
+    let mut response = respond(StatusCode::OK, &told);
     let headers = response.headers_mut();
     if let Ok(tag) = format!("\"{}\"", answer.appended.version).parse() {
         headers.insert("etag", tag);
     }
-    if let Some(value) = position.and_then(|position| position.to_string().parse().ok()) {
+    if let Some(value) = told["consistency_token"].as_str().and_then(|token| token.parse().ok()) {
         headers.insert("propty-position", value);
     }
     Ok(response)

@@ -66,17 +66,16 @@ impl Authenticator {
                 .filter(|(since, found)| since.elapsed() < if found.is_some() { FRESH } else { UNKNOWN })
                 .map(|(_, caller)| caller.clone())
         };
-        let found = match cached {
-            Some(found) => found,
-            None => {
-                let found = self.look_up(&key).await?;
-                let mut cache = self.cached();
-                if cache.len() > CACHED {
-                    cache.clear();
-                }
-                cache.insert(key, (Instant::now(), found.clone()));
-                found
+        let found = if let Some(found) = cached {
+            found
+        } else {
+            let found = self.look_up(&key).await?;
+            let mut cache = self.cached();
+            if cache.len() > CACHED {
+                cache.clear();
             }
+            cache.insert(key, (Instant::now(), found.clone()));
+            found
         };
         let mut caller =
             found.filter(|caller| caller.expires_at > self.clock.now()).ok_or_else(Problem::unauthenticated)?;

@@ -58,7 +58,11 @@ impl Answer {
         assert_eq!(self.status, status, "{}", self.text);
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
         assert_eq!(self.body["status"], status, "{}", self.text);
-        assert!(self.body["type"].as_str().is_some_and(|kind| kind.starts_with("urn:propty:problem:")), "{}", self.text);
+        assert!(
+            self.body["type"].as_str().is_some_and(|kind| kind.starts_with("urn:propty:problem:")),
+            "{}",
+            self.text
+        );
         assert!(self.body["detail"].is_string() && self.body["title"].is_string(), "{}", self.text);
     }
 }

@@ -186,7 +186,9 @@ impl World {
             .await
             .iter()
             .filter(|refund| refund["status"] == "succeeded")
-            .map(|refund| (refund["id"].as_str().unwrap_or_default().to_owned(), refund["amount"].as_i64().unwrap_or_default()))
+            .map(|refund| {
+                (refund["id"].as_str().unwrap_or_default().to_owned(), refund["amount"].as_i64().unwrap_or_default())
+            })
             .collect();
         given.sort();
         assert_eq!(refunds, given, "refunds that are recorded, and that Stripe gave");
@@ -200,22 +202,23 @@ impl World {
             assert!(seen.insert(ours.to_owned()), "message {ours} was sent twice");
         }
         for accepted in self.ids("email", "EmailAccepted").await {
-            assert!(seen.contains(&accepted) || !self.mails_by_sandbox, "message {accepted} was accepted, but not by the sandbox");
+            assert!(
+                seen.contains(&accepted) || !self.mails_by_sandbox,
+                "message {accepted} was accepted, but not by the sandbox"
+            );
         }
     }
 
     /// The streams of a kind that have an event of a type.
     pub async fn ids(&self, stream: &str, event: &str) -> BTreeSet<String> {
-        sqlx::query_scalar(
-            "select distinct aggregate_id from log.events where aggregate_type = $1 and event_type = $2",
-        )
-        .bind(stream)
-        .bind(event)
-        .fetch_all(&self.database)
-        .await
-        .expect("ids")
-        .into_iter()
-        .collect()
+        sqlx::query_scalar("select distinct aggregate_id from log.events where aggregate_type = $1 and event_type = $2")
+            .bind(stream)
+            .bind(event)
+            .fetch_all(&self.database)
+            .await
+            .expect("ids")
+            .into_iter()
+            .collect()
     }
 
     /// What each payment was quoted at, in minor units.
