@@ -111,12 +111,12 @@ pub fn document(public_url: &str, registry: &Registry) -> Value {
 }
 
 #[handler]
-fn openapi_json(shown: Data<&Shown>) -> Response {
+fn openapi_json(Data(shown): Data<&Shown>) -> Response {
     Response::builder().content_type("application/json").body(shown.spec.to_string())
 }
 
 #[handler]
-fn docs(shown: Data<&Shown>) -> Html<String> {
+fn docs(Data(shown): Data<&Shown>) -> Html<String> {
     Html(shown.page.as_ref().clone())
 }
 

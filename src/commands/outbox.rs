@@ -35,7 +35,7 @@ async fn act(node: &Node, action: OutboxAction) -> Result<String, Failure> {
             if pieces.is_empty() {
                 return Ok("nothing is unresolved\n".to_owned());
             }
-            Ok(pieces
+            let lines: Vec<String> = pieces
                 .into_iter()
                 .map(|(key, name, state, attempts, since, error)| {
                     format!(
@@ -43,7 +43,8 @@ async fn act(node: &Node, action: OutboxAction) -> Result<String, Failure> {
                         error.unwrap_or_default()
                     )
                 })
-                .collect())
+                .collect();
+            Ok(lines.concat())
         }
         OutboxAction::Retry { key } => {
             set(node, &key, "ready").await?;

@@ -10,12 +10,14 @@ use std::{
 
 use serde_json::Value;
 
-use crate::world::{
-    client::Client,
-    community::FIRST,
-    process::{Process, binary, run},
-    server::port,
-};
+use crate::world::{Client, Process, binary, port, run};
+
+const COMMUNITY: &str = "\
+Unit,First name,Last name,E-mail
+1,Rosa,Almeida,rosa.almeida@example.com
+2,Samuel,Brandt,samuel.brandt@example.com
+3,Tove,Carlsen,
+";
 
 /// A folder that another account may pass through, as a data folder must be.
 struct Folder(tempfile::TempDir);
@@ -139,7 +141,7 @@ async fn beside(data: &Path, args: &[&str]) -> String {
 /// A community beside a running service, and its manager.
 async fn community(alone: &Alone) -> Client {
     let file = alone.data.parent().expect("a parent").join("community.csv");
-    fs::write(&file, FIRST).expect("a file");
+    fs::write(&file, COMMUNITY).expect("a file");
     beside(&alone.data, &["import", &file.display().to_string(), "--organization-name", "Evergreen"]).await;
     let token = beside(&alone.data, &["token"]).await;
     Client::nobody(&alone.base).with_token(token.trim())
@@ -152,9 +154,9 @@ async fn a_folder_is_all_that_serve_needs_and_other_commands_work_beside_it() {
     alone.process.start();
     alone.ready().await;
     let manager = community(&alone).await;
-    manager.until_list("/v1/residents", |residents| residents.len() == 12).await;
+    manager.until_list("/v1/residents", |residents| residents.len() == 3).await;
     let status: Value = serde_json::from_str(&beside(&alone.data, &["status", "--json"]).await).expect("JSON");
-    assert!(status["log"]["events"].as_i64().is_some_and(|events| events > 30), "{status}");
+    assert!(status["log"]["events"].as_i64().is_some_and(|events| events > 10), "{status}");
     assert_eq!(beside(&alone.data, &["outbox"]).await, "nothing is unresolved\n");
 
     let mut second = propty(&alone.data);
@@ -173,7 +175,7 @@ async fn a_folder_is_all_that_serve_needs_and_other_commands_work_beside_it() {
 
     alone.process.start();
     alone.ready().await;
-    assert_eq!(manager.list("/v1/residents").await.len(), 12, "everything is still there");
+    assert_eq!(manager.list("/v1/residents").await.len(), 3, "everything is still there");
     let postgres = alone.postgres().expect("a server");
     assert!(alone.process.stop("INT").await, "{}", alone.process.log());
     gone(postgres).await;
@@ -186,7 +188,7 @@ async fn either_process_killed_is_recovered() {
     alone.process.start();
     alone.ready().await;
     let manager = community(&alone).await;
-    manager.until_list("/v1/residents", |residents| residents.len() == 12).await;
+    manager.until_list("/v1/residents", |residents| residents.len() == 3).await;
     let postgres = alone.postgres().expect("a server");
 
     alone.process.kill9();
@@ -195,7 +197,7 @@ async fn either_process_killed_is_recovered() {
     alone.ready().await;
     assert_eq!(alone.postgres(), Some(postgres), "it was not adopted: {}", alone.process.log());
     assert!(alone.process.log().contains("taken over"), "{}", alone.process.log());
-    assert_eq!(manager.list("/v1/residents").await.len(), 12);
+    assert_eq!(manager.list("/v1/residents").await.len(), 3);
 
     // A command acknowledged right before the end of everything is there afterwards.
     let property = manager.list("/v1/properties").await[0]["property_id"].clone();
@@ -295,7 +297,9 @@ async fn without_any_postgres_the_message_names_the_packages_to_install() {
     let output = run(command).await;
     assert!(!output.status.success());
     let text = told(&output);
-    for word in ["apt-get install postgresql", "dnf install postgresql-server", "brew install postgresql", "DATABASE_URL"] {
+    for word in
+        ["apt-get install postgresql", "dnf install postgresql-server", "brew install postgresql", "DATABASE_URL"]
+    {
         assert!(text.contains(word), "{word} is not named: {text}");
     }
 }

@@ -145,14 +145,11 @@ impl Client {
 
     /// Pays in Stripe's form, as the resident's browser does: with the client secret, at the sandbox.
     pub async fn confirm(&self, stripe: &str, intent: &ClientSecret, method: &str) -> Result<Value, Failure> {
-        let form = [
-            ("key", "pk_test_sandbox"),
-            ("_stripe_account", intent.account.as_str()),
-            ("client_secret", intent.secret.as_str()),
-            ("payment_method", method),
-        ];
         let url = format!("{stripe}/v1/payment_intents/{}/confirm", intent.id());
-        let body: String = form.iter().map(|(name, value)| format!("{name}={value}&")).collect();
+        let body = format!(
+            "key=pk_test_sandbox&_stripe_account={}&client_secret={}&payment_method={method}",
+            intent.account, intent.secret
+        );
         let request = self.http.post(url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         Ok(request.send().await?.json().await?)
     }
