@@ -332,11 +332,6 @@ async fn open_balance(
 ) -> Result<(), Failure> {
     let told = |error: &dyn std::fmt::Display| Failure::Told(format!("line {}: {error}", placed.row.line));
     let invoice_id = InvoiceId::derived(resident_id.0, &format!("opening balance/{}", placed.unit));
-    let known: domain::Invoice = engine.state(ask.organization, invoice_id.0).await?;
-    if known.terms.is_some() {
-        tally.unchanged += 1;
-        return Ok(());
-    }
     let title = Title::parse("Opening balance").map_err(|error| told(&error))?;
     let amount = Money::try_new(balance, placed.currency).map_err(|error| told(&error))?;
     let draft = DraftInvoice {
@@ -349,6 +344,14 @@ async fn open_balance(
         lines: vec![InvoiceLine { description: title, amount }],
         due_on: today + Days::new(30),
     };
-    execute(engine, ask, draft, tally).await?;
+    match engine.execute(draft, ask).await {
+        Ok(answer) => tally.count(!answer.appended.events.is_empty()),
+        // Brought in before: its due date is counted from that day.
+        Err(Fault::Refused { code: "DraftedOtherwise", .. }) => {
+            tally.unchanged += 1;
+            return Ok(());
+        }
+        Err(fault) => return Err(fault.into()),
+    }
     execute(engine, ask, PublishInvoice { invoice_id, notify: false }, tally).await
 }

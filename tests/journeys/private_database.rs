@@ -144,7 +144,10 @@ async fn community(alone: &Alone) -> Client {
     fs::write(&file, COMMUNITY).expect("a file");
     beside(&alone.data, &["import", &file.display().to_string(), "--organization-name", "Evergreen"]).await;
     let token = beside(&alone.data, &["token"]).await;
-    Client::nobody(&alone.base).with_token(token.trim())
+    let manager = Client::nobody(&alone.base).with_token(token.trim());
+    // The token works as soon as the read model has it.
+    manager.until("/v1/me", |_| true).await;
+    manager
 }
 
 #[tokio::test(flavor = "multi_thread")]

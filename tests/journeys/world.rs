@@ -8,6 +8,7 @@ mod process;
 mod sandbox;
 mod server;
 mod template;
+mod webhook;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,6 +28,7 @@ pub use payer::{Started, link};
 pub use process::{MASTER_KEY, Process, binary, run};
 pub use sandbox::Sandbox;
 pub use server::port;
+pub use webhook::{Delivery, GOOD};
 
 /// How a world differs from the usual one.
 #[derive(Debug, Default)]

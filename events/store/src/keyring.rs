@@ -13,7 +13,7 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 use serde_json::Value;
-use sqlx::{PgPool, Row};
+use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
@@ -160,8 +160,7 @@ impl Keyring {
         let mut loaded = self.load(&names).await?;
         names.retain(|name| !loaded.contains_key(name));
         if create && !names.is_empty() {
-            self.create(&names).await?;
-            loaded.extend(self.load(&names).await?);
+            loaded.extend(self.create(&names).await?);
         }
         let now = Instant::now();
         let mut cache = self.cached();
@@ -185,6 +184,10 @@ impl Keyring {
         .bind(purposes)
         .fetch_all(&self.pool)
         .await?;
+        self.unwrapped(&rows)
+    }
+
+    fn unwrapped(&self, rows: &[PgRow]) -> Result<HashMap<KeyName, DataKey>, KeyError> {
         let master = self.master.wrapping_key().ok_or(SealError)?;
         let mut keys = HashMap::with_capacity(rows.len());
         for row in rows {
@@ -209,8 +212,8 @@ impl Keyring {
         Ok(keys)
     }
 
-    /// Makes keys for names that have none; a concurrent maker's key wins.
-    async fn create(&self, names: &[KeyName]) -> Result<(), KeyError> {
+    /// Makes keys for names that have none; a concurrent maker's key wins, and is what is returned.
+    async fn create(&self, names: &[KeyName]) -> Result<HashMap<KeyName, DataKey>, KeyError> {
         let master = self.master.wrapping_key().ok_or(SealError)?;
         let random = SystemRandom::new();
         let (organizations, subjects, purposes) = columns(names);
@@ -223,10 +226,11 @@ impl Keyring {
             wrapped.push(wrap(&master, &id.to_string(), &bytes)?);
             ids.push(id);
         }
-        sqlx::query(
-            "insert into vault.data_keys (organization_id, subject, purpose, key_id, wrapped, master_key_id)
+        let rows = sqlx::query(
+            "insert into vault.data_keys as known (organization_id, subject, purpose, key_id, wrapped, master_key_id)
              select *, $6 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[])
-             on conflict do nothing",
+             on conflict (organization_id, subject, purpose) do update set key_id = known.key_id
+             returning organization_id, subject, purpose, key_id, wrapped",
         )
         .bind(organizations)
         .bind(subjects)
@@ -234,9 +238,9 @@ impl Keyring {
         .bind(ids)
         .bind(wrapped)
         .bind(self.master.id())
-        .execute(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        Ok(())
+        self.unwrapped(&rows)
     }
 
     fn cached(&self) -> std::sync::MutexGuard<'_, Cache> {

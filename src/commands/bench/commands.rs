@@ -40,6 +40,8 @@ pub async fn figures(world: &World<'_>, baselines: &Baselines, size: Size) -> Re
             let count = size.of(if callers == 1 { 2000 } else { 8000 });
             let runs = measured.entry(callers).or_default();
             runs.plain.push(execute(world, callers, count, 1, 1, false).await?);
+            // So that no measurement inherits a backlog.
+            world.order().await?;
             runs.postgres_es.push(baselines.postgres_es(callers, count, 1, 1).await?);
             runs.keyed.push(sequenced(world, callers, count).await?);
             runs.single.push(baselines.single_inserts(callers, count).await?);
@@ -67,6 +69,7 @@ pub async fn with_history(world: &World<'_>, baselines: &Baselines, size: Size) 
         for callers in [8, 64] {
             let (ours, theirs) = measured.entry(callers).or_default();
             ours.push(execute(world, callers, aggregates, HISTORY, rounds, false).await?);
+            world.order().await?;
             theirs.push(baselines.postgres_es(callers, aggregates, history, rounds).await?);
         }
     }
@@ -86,6 +89,7 @@ async fn sequenced(world: &World<'_>, callers: usize, count: usize) -> Result<f6
     let measured = execute(world, callers, count, 1, 1, true).await;
     let _ = stop.send(true);
     let _ = running.await;
+    world.order().await?;
     measured
 }
 
@@ -105,12 +109,10 @@ async fn execute(
     rounds: usize,
     keyed: bool,
 ) -> Result<f64, Failure> {
-    let jobs = repeated(&world.units(units, history).await?, rounds);
+    let jobs = repeated(&units, rounds);
     let count = jobs.len();
     let seat = Seat { engine: world.node.engine.clone(), ask: Ask::operator(world.organization), keyed };
     let (elapsed, _) = drive(vec![seat; callers], jobs, relabel).await?;
-    // So that no measurement inherits a backlog.
-    world.order().await?;
     Ok(rate(count, elapsed))
 }
 
