@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     Keyring,
     append::{self, AppendError, Appended, CommandContext, NewEvent},
+    database,
     idempotency::{self, Stored},
     positions::Positions,
 };
@@ -22,6 +23,8 @@ use crate::{
 /// The event tables, opened.
 pub struct Store {
     pool: PgPool,
+    /// What a command loads and appends. No transaction may begin on these.
+    statements: PgPool,
     repository: PostgresEventRepository,
     keyring: Keyring,
     upcasters: Vec<Box<dyn EventUpcaster>>,
@@ -36,8 +39,9 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     pub fn new(pool: PgPool, keyring: Keyring, positions: Positions) -> Self {
-        let repository = PostgresEventRepository::new(pool.clone()).with_tables("log.events", "log.no_snapshots");
-        Self { pool, repository, keyring, upcasters: events::upcast::all(), positions }
+        let statements = database::for_single_statements(&pool);
+        let repository = PostgresEventRepository::new(statements.clone()).with_tables("log.events", "log.no_snapshots");
+        Self { pool, statements, repository, keyring, upcasters: events::upcast::all(), positions }
     }
 
     /// With other upcasters than today's.
@@ -67,7 +71,7 @@ impl Store {
     /// The answer that a command with this key was given before.
     pub async fn answered(&self, context: &CommandContext) -> Result<Option<Stored>, AppendError> {
         match &context.idempotency {
-            Some(key) => Ok(idempotency::find(&self.pool, &context.metadata, key).await?),
+            Some(key) => Ok(idempotency::find(&self.statements, &context.metadata, key).await?),
             None => Ok(None),
         }
     }
@@ -76,7 +80,7 @@ impl Store {
     pub async fn remember(&self, context: &CommandContext, answer: &Appended) -> Result<(), AppendError> {
         if let Some(key) = &context.idempotency {
             let answer = serde_json::to_value(answer)?;
-            idempotency::store(&self.pool, context.metadata.organization, &context.metadata, key, &answer).await?;
+            idempotency::store(&self.statements, context.metadata.organization, &context.metadata, key, &answer).await?;
         }
         Ok(())
     }
@@ -243,7 +247,7 @@ impl Scoped<'_> {
             events: new.iter().map(DomainEvent::event_type).collect(),
         };
         let answer = serde_json::to_value(answer)?;
-        append::append(&self.store.pool, self.context, client_address.as_ref(), &rows, &answer).await?;
+        append::append(&self.store.statements, self.context, client_address.as_ref(), &rows, &answer).await?;
         self.store.positions.wake_sequencer();
         Ok(())
     }
