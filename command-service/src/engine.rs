@@ -122,22 +122,23 @@ impl Engine {
             None => Vec::new(),
         };
         let context = self.context::<C>(ask, &body);
-        if let Some(answer) = self.answered(&context).await? {
-            return Ok(answer);
-        }
         let id = command.stream(ask.organization);
+        let mut end = Fault::Contention;
         for attempt in 0..TRIES {
             match self.attempt(command.clone(), id, ask, &context).await {
-                Err(Fault::Store(AppendError::KeyTaken)) => {
-                    return self.answered(&context).await?.ok_or(Fault::Contention);
-                }
+                Ok(answer) => return Ok(answer),
                 Err(Fault::Contention | Fault::Store(AppendError::Retryable(_))) => {
                     tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
                 }
-                done => return done,
+                Err(Fault::Store(AppendError::KeyTaken)) => break,
+                Err(fault) => {
+                    end = fault;
+                    break;
+                }
             }
         }
-        Err(Fault::Contention)
+        // A repeated key is rare and the append refuses it, so it is looked up only when the command was not simply accepted.
+        self.answered(&context).await?.ok_or(end)
     }
 
     fn context<C: Command>(&self, ask: &Ask, body: &[u8]) -> CommandContext {
@@ -180,8 +181,14 @@ impl Engine {
         context: &CommandContext,
     ) -> Result<Answer, Fault> {
         let scoped = self.store.scoped(context);
-        let mut stream: StreamContext<Hosted<C::Aggregate>> =
-            scoped.load_aggregate(&id.to_string()).await.map_err(fault)?;
+        let loaded: Result<StreamContext<Hosted<C::Aggregate>>, _> =
+            scoped.load_aggregate(&id.to_string()).await.map_err(fault);
+        // What is another organization's is answered in the very words for what does not exist.
+        let (mut stream, foreign) = match loaded {
+            Ok(stream) => (stream, false),
+            Err(Fault::Missing) => (StreamContext { id, version: 0, aggregate: Hosted::default() }, true),
+            Err(other) => return Err(other),
+        };
         let state = &stream.aggregate.state;
         let facts = self.facts(&command, state, &scoped).await?;
         if !ask.actor.reaches(&command.scope_with(state, &facts)) {
@@ -201,6 +208,9 @@ impl Engine {
             .await
             .map_err(|refusal| refused(&refusal))?;
         let events = sink.collect().await;
+        if foreign && !events.is_empty() {
+            return Err(Fault::Missing);
+        }
         let added = i64::try_from(events.len()).unwrap_or(i64::MAX);
         let appended = Appended {
             stream: <<C::Aggregate as Aggregate>::Event as Event>::STREAM.to_owned(),
@@ -209,14 +219,13 @@ impl Engine {
             events: events.iter().map(|event| event.name().to_owned()).collect(),
         };
         if events.is_empty() {
+            if let Some(answer) = self.answered(context).await? {
+                return Ok(answer);
+            }
             self.store.remember(context, &appended).await?;
         } else {
-            scoped.commit(events, stream, std::collections::HashMap::new()).await.map_err(|error| match error {
-                AggregateError::AggregateConflict if ask.expect == Expect::Anything => Fault::Contention,
-                // The version that the caller named is gone; the fresh one is for them to read.
-                AggregateError::AggregateConflict => Fault::Stale { current: appended.version },
-                other => fault(other),
-            })?;
+            // After a conflict the next attempt finds out whether the version that the caller named still stands.
+            scoped.commit(events, stream, std::collections::HashMap::new()).await.map_err(fault)?;
         }
         Ok(Answer { appended, repeated: false })
     }

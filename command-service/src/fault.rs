@@ -25,6 +25,9 @@ pub enum Fault {
     KeyReused,
     #[error("too much contention; try again")]
     Contention,
+    /// Of workers only.
+    #[error("another worker has taken the task over")]
+    TakenOver,
     #[error(transparent)]
     Store(#[from] AppendError),
     #[error(transparent)]
@@ -63,7 +66,7 @@ impl Fault {
             | Self::Role { .. }
             | Self::Stale { .. }
             | Self::KeyReused => true,
-            Self::Contention | Self::Store(_) | Self::Load(_) => false,
+            Self::Contention | Self::TakenOver | Self::Store(_) | Self::Load(_) => false,
         }
     }
 }
@@ -85,7 +88,7 @@ impl From<Fault> for Problem {
             Fault::KeyReused => {
                 Self::invalid("idempotency-key-reused", "this Idempotency-Key came with another body; use a new key")
             }
-            Fault::Contention => Self::conflict("contention", "others are changing the same thing; try again"),
+            Fault::Contention | Fault::TakenOver => Self::conflict("contention", "others are changing the same thing; try again"),
             Fault::Store(AppendError::Database(error) | AppendError::Retryable(error)) => error.into(),
             Fault::Store(error) => Self::internal(&error),
             Fault::Load(error) => Self::internal(&error),

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     Ask, Fault,
-    effects::{Effects, backoff, record_snapshot, status_of},
+    effects::{Effects, backoff, record_snapshot, remember, status_of},
 };
 
 /// Stores a verified webhook; `false` when it was stored before.
@@ -195,8 +195,10 @@ async fn payment_intent(
     }
     match effects.providers.stripe.payment_intent(&request.account, intent).await {
         Outcome::Done(snapshot) => {
-            let account = request.account.clone();
+            let (account, intent) = (request.account.clone(), snapshot.id.clone());
             record_snapshot(effects, &ask(organization, "stripe", &notice.id), id, &account, snapshot).await?;
+            // The answer to our call may never come, and a charge's notice names only the PaymentIntent.
+            remember(effects, organization, id, &intent).await?;
             Ok(Verdict::Done)
         }
         Outcome::Refused(_) => Ok(Verdict::Ignored("stripe does not show the payment")),

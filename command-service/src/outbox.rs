@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 /// How long a claimed row is left to a worker that says nothing; one at work renews it, however long a provider takes.
-pub const LEASE: Duration = Duration::from_secs(15);
+pub const LEASE: Duration = Duration::from_secs(8);
 
 /// A row to be written.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct Task {
     pub correlation: Uuid,
     pub causation: String,
     pub attempts: i32,
+    /// Whose claim this is.
+    pub holder: Uuid,
     /// An earlier attempt may have reached the provider without an answer.
     pub interrupted: bool,
     /// Machine clock: when the provider was first called for it.
@@ -50,8 +52,18 @@ pub enum Done {
     Finished,
     /// Refused for good, with the reason.
     Refused(String),
-    /// Try again after this long. Surely nothing happened, or repeating is harmless.
+    /// All is well, and it is to be looked at again after this long.
+    Later {
+        after: Duration,
+        why: String,
+    },
+    /// This attempt surely did nothing: try again after this long.
     Again {
+        after: Duration,
+        why: String,
+    },
+    /// This attempt may have reached the provider: try again after this long, knowing so.
+    Unsure {
         after: Duration,
         why: String,
     },
@@ -101,7 +113,8 @@ pub async fn claim(
              where state = 'ready' and due_at <= $3 and retry_at <= now() and (lease_until is null or lease_until < now())
              order by due_at limit $4 for update skip locked
          )
-         returning key, organization_id, kind, name, body, correlation, causation, attempts, calling, first_called_at",
+         returning key, organization_id, kind, name, body, correlation, causation, attempts, holder, calling,
+                   first_called_at",
     )
     .bind(holder)
     .bind(LEASE)
@@ -112,11 +125,14 @@ pub async fn claim(
     rows.iter().map(task).collect()
 }
 
-/// Keeps what a worker has claimed: a killed one's rows are free again soon, a slow one's are not.
-pub async fn renew(pool: &PgPool, holder: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("update engine.outbox set lease_until = now() + $2 where state = 'ready' and holder = $1")
+/// Keeps what a worker has under way: a killed one's rows are free again soon, a slow one's are not.
+pub async fn renew(pool: &PgPool, holder: Uuid, keys: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update engine.outbox set lease_until = now() + $2 where state = 'ready' and holder = $1 and key = any($3)",
+    )
         .bind(holder)
         .bind(LEASE)
+        .bind(keys)
         .execute(pool)
         .await
         .map(|_| ())
@@ -132,44 +148,73 @@ fn task(row: &PgRow) -> Result<Task, sqlx::Error> {
         correlation: row.try_get("correlation")?,
         causation: row.try_get("causation")?,
         attempts: row.try_get("attempts")?,
+        holder: row.try_get("holder")?,
         interrupted: row.try_get("calling")?,
         first_called_at: row.try_get("first_called_at")?,
     })
 }
 
 /// Notes, before a provider is called, that it is about to be: a crash from here on leaves the outcome unknown.
-pub async fn calling(pool: &PgPool, task: &Task) -> Result<DateTime<Utc>, sqlx::Error> {
+/// `None` when another worker has taken the row over: then the call is theirs, and this one must not be made.
+pub async fn calling(pool: &PgPool, task: &Task) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     sqlx::query_scalar(
         "update engine.outbox set calling = true, first_called_at = coalesce(first_called_at, now())
-         where key = $1 returning first_called_at",
+         where key = $1 and holder = $2 and state = 'ready' returning first_called_at",
     )
     .bind(&task.key)
-    .fetch_one(pool)
+    .bind(task.holder)
+    .fetch_optional(pool)
     .await
 }
 
 /// Writes an outcome, unless another worker has taken the row over.
-pub async fn finish(pool: &PgPool, holder: Uuid, key: &str, done: &Done) -> Result<(), sqlx::Error> {
+pub async fn finish(pool: &PgPool, task: &Task, done: &Done) -> Result<(), sqlx::Error> {
     let (state, error, after) = match done {
         Done::Finished => ("done", None, None),
         Done::Refused(why) => ("refused", Some(why.as_str()), None),
         Done::Unresolved(why) => ("unresolved", Some(why.as_str()), None),
-        Done::Again { after, why } => ("ready", Some(why.as_str()), Some(*after)),
+        Done::Later { after, why } | Done::Again { after, why } | Done::Unsure { after, why } => {
+            ("ready", Some(why.as_str()), Some(*after))
+        }
     };
+    // Whether a call is without an answer; absent: as `calling` left it. What an earlier attempt did stays in doubt.
+    let calling = match done {
+        Done::Finished | Done::Refused(_) | Done::Later { .. } => Some(false),
+        Done::Again { .. } => Some(task.interrupted),
+        Done::Unsure { .. } | Done::Unresolved(_) => None,
+    };
+    // A look that went well is no failed attempt.
+    let attempts = matches!(done, Done::Later { .. }).then_some(0);
     sqlx::query(
-        "update engine.outbox set state = $3, last_error = $4, lease_until = null, holder = null, calling = false,
+        "update engine.outbox set state = $3, last_error = $4, lease_until = null, holder = null,
+             calling = coalesce($6, calling), attempts = coalesce($7, attempts),
              retry_at = now() + coalesce($5, interval '0'),
              finished_at = case when $3 = 'ready' then null else now() end
          where key = $1 and holder = $2",
     )
-    .bind(key)
-    .bind(holder)
+    .bind(&task.key)
+    .bind(task.holder)
     .bind(state)
     .bind(error)
     .bind(after)
+    .bind(calling)
+    .bind(attempts)
     .execute(pool)
     .await
     .map(|_| ())
+}
+
+/// A person's word on what is unresolved or refused: try again. Whether a provider may have been reached is kept.
+pub async fn retry(pool: &PgPool, key: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "update engine.outbox set state = 'ready', attempts = 0, retry_at = '-infinity', lease_until = null,
+             holder = null, finished_at = null
+         where key = $1 and state in ('unresolved', 'refused')",
+    )
+    .bind(key)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// How many tasks wait, by state.

@@ -67,16 +67,7 @@ impl Reactor {
 
     async fn lead(&self, stop: &watch::Receiver<bool>) -> Result<(), AppendError> {
         let pool = self.store.pool();
-        let incarnation: i32 =
-            sqlx::query_scalar("select incarnation from engine.installation").fetch_one(pool).await?;
-        let mut subscriptions = Vec::new();
-        let head = event_store::positions::head(pool).await?;
-        for process in processes() {
-            let subscription = Subscription::new(format!("process/{}", process.name), self.store.clone());
-            let position = subscription.begin(head).await?;
-            subscriptions.push((process, subscription, position));
-        }
-        let mut reader = Subscription::new("processes", self.store.clone());
+        let mut following = self.follow().await?;
         let mut renewed = Instant::now();
         while !*stop.borrow() {
             if renewed.elapsed() > TERM / 3 {
@@ -85,29 +76,78 @@ impl Reactor {
                 }
                 renewed = Instant::now();
             }
-            let after = subscriptions.iter().map(|(_, _, position)| *position).min().unwrap_or(head);
-            let page = reader.page(after, PAGE).await?;
-            if page.events.is_empty() {
-                reader.wait_beyond(after, TERM / 3).await;
-                continue;
-            }
-            let mut transaction = pool.begin().await?;
-            let mut entries = Vec::new();
-            for (process, subscription, position) in &mut subscriptions {
-                // Another leader may have gone further meanwhile; its rows are there already.
-                let known = subscription.lock(&mut transaction).await?.unwrap_or(*position).max(*position);
-                let news = page.events.iter().filter(|event| event.global_position > known);
-                entries.extend(news.flat_map(|event| steps(process, event, incarnation)));
-                *position = known.max(page.end);
-                subscription.advance(&mut transaction, *position).await?;
-            }
-            outbox::add(&mut transaction, &entries).await?;
-            transaction.commit().await?;
-            if !entries.is_empty() {
-                self.written.notify_one();
+            if self.page(&mut following).await? == 0 {
+                let after = following.after();
+                following.reader.wait_beyond(after, TERM / 3).await;
             }
         }
         Ok(())
+    }
+
+    /// Reads on to the end of the log, whoever holds the lease; returns how many events were read.
+    pub async fn catch_up(&self) -> Result<usize, AppendError> {
+        let mut following = self.follow().await?;
+        let mut read = 0;
+        loop {
+            match self.page(&mut following).await? {
+                0 => return Ok(read),
+                events => read += events,
+            }
+        }
+    }
+
+    async fn follow(&self) -> Result<Following, AppendError> {
+        let pool = self.store.pool();
+        let incarnation: i32 =
+            sqlx::query_scalar("select incarnation from engine.installation").fetch_one(pool).await?;
+        let head = event_store::positions::head(pool).await?;
+        let mut places = Vec::new();
+        for process in processes() {
+            let subscription = Subscription::new(format!("process/{}", process.name), self.store.clone());
+            let position = subscription.begin(head).await?;
+            places.push((process, subscription, position));
+        }
+        let reader = Subscription::new("processes", self.store.clone());
+        Ok(Following { places, reader, incarnation, head })
+    }
+
+    /// Turns one page of events into rows; returns how many events there were.
+    async fn page(&self, following: &mut Following) -> Result<usize, AppendError> {
+        let page = following.reader.page(following.after(), PAGE).await?;
+        if page.events.is_empty() {
+            return Ok(0);
+        }
+        let mut transaction = self.store.pool().begin().await?;
+        let mut entries = Vec::new();
+        for (process, subscription, position) in &mut following.places {
+            // Another leader may have gone further meanwhile; its rows are there already.
+            let known = subscription.lock(&mut transaction).await?.unwrap_or(*position).max(*position);
+            let news = page.events.iter().filter(|event| event.global_position > known);
+            entries.extend(news.flat_map(|event| steps(process, event, following.incarnation)));
+            *position = known.max(page.end);
+            subscription.advance(&mut transaction, *position).await?;
+        }
+        outbox::add(&mut transaction, &entries).await?;
+        transaction.commit().await?;
+        if !entries.is_empty() {
+            self.written.notify_one();
+        }
+        Ok(page.events.len())
+    }
+}
+
+/// Every process with how far it has read.
+#[derive(Debug)]
+struct Following {
+    places: Vec<(&'static Process, Subscription, i64)>,
+    reader: Subscription,
+    incarnation: i32,
+    head: i64,
+}
+
+impl Following {
+    fn after(&self) -> i64 {
+        self.places.iter().map(|(_, _, position)| *position).min().unwrap_or(self.head)
     }
 }
 

@@ -1,9 +1,15 @@
 //! The worker: claims what is due in the outbox and among received webhooks, does it, writes what became of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use domain::Kind;
 use events::Role;
+use futures_util::{FutureExt, future::join_all};
 use processes::Effect;
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,7 +41,11 @@ pub struct Worker {
     effects: Effects,
     holder: Uuid,
     work: Arc<Notify>,
+    under_way: UnderWay,
 }
+
+/// The keys of the tasks that a worker is doing: what it claimed and lost sight of is not among them, and becomes free.
+type UnderWay = Arc<Mutex<BTreeSet<String>>>;
 
 #[derive(Deserialize)]
 struct CommandBody {
@@ -52,7 +62,7 @@ struct Otherwise {
 impl Worker {
     /// `work` is notified when there may be something to do.
     pub fn new(effects: Effects, work: Arc<Notify>) -> Self {
-        Self { effects, holder: Uuid::now_v7(), work }
+        Self { effects, holder: Uuid::now_v7(), work, under_way: UnderWay::default() }
     }
 
     /// Works until `stop` turns true, then finishes what is under way.
@@ -61,7 +71,7 @@ impl Worker {
         let mut running = JoinSet::new();
         // Ends with this function, so it goes on while the last tasks are finished.
         let mut keeper = JoinSet::new();
-        keeper.spawn(keep(self.effects.engine.store().pool().clone(), self.holder));
+        keeper.spawn(keep(self.effects.engine.store().pool().clone(), self.holder, self.under_way.clone()));
         while !*stop.borrow() {
             while running.try_join_next().is_some() {}
             let free = i64::try_from(places.available_permits()).unwrap_or_default();
@@ -79,9 +89,9 @@ impl Worker {
             }
             for task in claimed {
                 let Ok(place) = places.clone().acquire_owned().await else { return };
-                let (effects, holder, work) = (self.effects.clone(), self.holder, self.work.clone());
+                let (effects, under_way, work) = (self.effects.clone(), self.under_way.clone(), self.work.clone());
                 running.spawn(async move {
-                    one(&effects, holder, &task).await;
+                    one(&effects, &under_way, &task).await;
                     drop(place);
                     work.notify_one();
                 });
@@ -90,50 +100,78 @@ impl Worker {
         while running.join_next().await.is_some() {}
     }
 
-    async fn claim(&self, free: i64) -> Result<Vec<Task>, sqlx::Error> {
+    /// Does what is due now until nothing is; returns how many tasks there were.
+    pub async fn drain(&self) -> Result<usize, sqlx::Error> {
+        let mut count = 0;
+        loop {
+            let claimed = self.claim(i64::try_from(AT_ONCE).unwrap_or_default()).await?;
+            if claimed.is_empty() {
+                return Ok(count);
+            }
+            join_all(claimed.iter().map(|task| self.carry_out(task))).await;
+            count += claimed.len();
+        }
+    }
+
+    /// Does one task that this worker has claimed, and writes its outcome.
+    pub async fn carry_out(&self, task: &Task) {
+        one(&self.effects, &self.under_way, task).await;
+    }
+
+    /// Understands received webhooks, then claims up to so many tasks.
+    pub async fn claim(&self, free: i64) -> Result<Vec<Task>, sqlx::Error> {
         if free == 0 {
             return Ok(Vec::new());
         }
         let pool = self.effects.engine.store().pool();
         intake::process(&self.effects).await?;
-        outbox::claim(pool, self.holder, self.effects.engine.clock().now(), free).await
+        let claimed = outbox::claim(pool, self.holder, self.effects.engine.clock().now(), free).await?;
+        locked(&self.under_way).extend(claimed.iter().map(|task| task.key.clone()));
+        Ok(claimed)
     }
 }
 
+fn locked(under_way: &UnderWay) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+    under_way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Renews the worker's claims for as long as it lives.
-async fn keep(pool: PgPool, holder: Uuid) {
+async fn keep(pool: PgPool, holder: Uuid, under_way: UnderWay) {
     loop {
         tokio::time::sleep(outbox::LEASE / 5).await;
-        if let Err(error) = outbox::renew(&pool, holder).await {
+        let keys: Vec<String> = locked(&under_way).iter().cloned().collect();
+        if let Err(error) = outbox::renew(&pool, holder, &keys).await {
             tracing::warn!(%error, "the worker's claims could not be renewed");
         }
     }
 }
 
 /// Does one task and writes its outcome; whatever fails inside is tried again later.
-async fn one(effects: &Effects, holder: Uuid, task: &Task) {
-    let done = match perform(effects, task).await {
-        Ok(done) => done,
-        Err(fault) if fault.is_final() => {
+async fn one(effects: &Effects, under_way: &UnderWay, task: &Task) {
+    // A panic concerns this task only, and must not leave its row claimed for as long as the worker lives.
+    let done = match AssertUnwindSafe(perform(effects, task)).catch_unwind().await {
+        Err(_) => failed(task, "the task panicked".to_owned()),
+        Ok(Ok(done)) => done,
+        Ok(Err(fault)) if fault.is_final() => {
             tracing::warn!(task = task.key, error = %fault, "a task was refused");
             Done::Refused(fault.to_string())
         }
-        Err(fault) => {
-            tracing::warn!(task = task.key, attempts = task.attempts, error = %fault, "a task failed and is tried again");
-            if task.attempts >= ENOUGH {
-                Done::Unresolved(fault.to_string())
-            } else {
-                Done::Again { after: backoff(task.attempts), why: fault.to_string() }
-            }
-        }
+        Ok(Err(fault)) => failed(task, fault.to_string()),
     };
     if let Done::Unresolved(why) = &done {
         tracing::error!(task = task.key, why, "a task is left to a person");
     }
-    if let Err(error) = outbox::finish(effects.engine.store().pool(), holder, &task.key, &done).await {
+    if let Err(error) = outbox::finish(effects.engine.store().pool(), task, &done).await {
         // The lease runs out and the task comes again; every effect can be repeated.
         tracing::error!(task = task.key, %error, "a task's outcome could not be written");
     }
+    locked(under_way).remove(&task.key);
+}
+
+/// Something inside failed, perhaps after a provider was called.
+fn failed(task: &Task, why: String) -> Done {
+    tracing::warn!(task = task.key, attempts = task.attempts, error = why, "a task failed and is tried again");
+    if task.attempts >= ENOUGH { Done::Unresolved(why) } else { Done::Unsure { after: backoff(task.attempts), why } }
 }
 
 async fn perform(effects: &Effects, task: &Task) -> Result<Done, Fault> {

@@ -22,7 +22,7 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 
 pub use client::{Answer, Client, PATIENCE, http};
-pub use community::{Organization, Property, Resident, id, in_two_weeks};
+pub use community::{FIRST, Organization, Property, Resident, id, in_two_weeks};
 pub use invariants::LeftToAPerson;
 pub use payer::{Started, link};
 pub use process::{MASTER_KEY, Process, binary, run};

@@ -323,6 +323,10 @@ impl Command for ResendEmail {
         }
         match state.phase {
             Phase::None => Err(EmailRefusal::NotFound),
+            // Over SMTP nothing more is ever heard of a message: whether it arrived, only people find out.
+            Phase::Accepted if state.frozen.as_ref().is_some_and(|frozen| frozen.provider == "smtp") => {
+                Ok(vec![EmailMessageEvent::EmailResendRequested { as_message: self.as_message }])
+            }
             Phase::Requested | Phase::Submitting | Phase::Accepted => Err(EmailRefusal::StillOnItsWay),
             Phase::Delivered => Err(EmailRefusal::AlreadyDelivered),
             Phase::Suppressed | Phase::Unknown | Phase::Failed | Phase::Bounced | Phase::Complained => {

@@ -4,10 +4,11 @@ use domain::{
     StripeAccount,
     stripe_account::{AccountReport, RecordStripeAccount},
 };
+use chrono::Utc;
 use events::{StripeAccountEvent, StripeAccountId, stripe_account::StripeAccountStatus};
 use processes::ports::{AccountSnapshot, Outcome};
 
-use super::{Effects, backoff, unknown};
+use super::{Effects, KEY_HOLDS, KEY_REUSED, backoff, unknown};
 use crate::{
     Fault,
     outbox::{Done, Task},
@@ -22,18 +23,33 @@ pub async fn open(effects: &Effects, task: &Task, id: StripeAccountId) -> Result
         _ => None,
     });
     let Some((name, country)) = asked else { return Ok(Done::Finished) };
-    effects.calling(task).await?;
+    let account: StripeAccount = effects.engine.state(task.organization, id.0).await?;
+    if account.last_external().is_some() {
+        return Ok(Done::Finished);
+    }
+    let first = effects.calling(task).await?;
+    if task.interrupted && Utc::now() - first >= KEY_HOLDS {
+        // Stripe may have forgotten the key, and would open another account.
+        return Ok(Done::Unresolved("stripe's answer was lost; look in its dashboard for the account".to_owned()));
+    }
     let key = format!("account:{id}");
     let outcome = effects.providers.stripe.create_account(&key, name.as_str(), &country, id.0).await;
-    record(effects, task, id, outcome).await
+    match outcome {
+        Outcome::Refused(refused) if refused.code == KEY_REUSED => {
+            Ok(Done::Unresolved(format!("stripe refused the repeated key: {}", refused.why)))
+        }
+        outcome => record(effects, task, id, outcome).await,
+    }
 }
 
 /// Reads the account's present state.
 pub async fn read(effects: &Effects, task: &Task, id: StripeAccountId) -> Result<Done, Fault> {
     let account: StripeAccount = effects.engine.state(task.organization, id.0).await?;
     let Some(external) = account.external() else { return Ok(Done::Finished) };
-    let outcome = effects.providers.stripe.account(external).await;
-    record(effects, task, id, outcome).await
+    match effects.providers.stripe.account(external).await {
+        Outcome::Refused(refused) => Ok(Done::Refused(format!("stripe does not show the account: {}", refused.why))),
+        outcome => record(effects, task, id, outcome).await,
+    }
 }
 
 async fn record(
@@ -60,7 +76,7 @@ async fn record(
             return Ok(Done::Again { after: after.max(backoff(task.attempts)), why });
         }
         Outcome::Unknown { cause, why } => {
-            return Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) });
+            return Ok(Done::Unsure { after: backoff(task.attempts), why: unknown(cause, &why) });
         }
     };
     effects.engine.execute(RecordStripeAccount { stripe_account_id: id, report }, &effects.ask(task)).await?;

@@ -151,6 +151,12 @@ pub async fn send(effects: &Effects, task: &Task, id: MessageId) -> Result<Done,
             effects.engine.execute(report(EmailReport::Accepted { provider_id }), &ask).await?;
             Ok(Done::Finished)
         }
+        // An earlier call may have sent it: unknown, not failed.
+        Outcome::Refused(refused) if task.interrupted => {
+            let why = format!("the provider's first answer was lost, then it refused: {}", refused.code);
+            effects.engine.execute(report(EmailReport::Unknown { why: why.clone() }), &ask).await?;
+            Ok(Done::Unresolved(why))
+        }
         Outcome::Refused(refused) => {
             let reason = format!("{}: {}", refused.code, refused.why);
             effects.engine.execute(report(EmailReport::Failed { reason }), &ask).await?;
@@ -160,7 +166,7 @@ pub async fn send(effects: &Effects, task: &Task, id: MessageId) -> Result<Done,
         Outcome::Unknown { cause, why } => match mail.promise() {
             // The same key again: the provider tells whether it had it.
             MailPromise::Idempotent { .. } => {
-                Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) })
+                Ok(Done::Unsure { after: backoff(task.attempts), why: unknown(cause, &why) })
             }
             MailPromise::AtMostOnce => {
                 effects.engine.execute(report(EmailReport::Unknown { why: why.clone() }), &ask).await?;
@@ -353,6 +359,7 @@ pub async fn suppress(effects: &Effects, task: &Task, id: MessageId, cause: Supp
     let resident_id: ResidentId = request.resident;
     let suppression_id = suppression_id(effects, task.organization, &address);
     let command = SuppressAddress { suppression_id, resident_id, message_id: id, address, cause };
-    effects.engine.execute(command, &effects.ask(task)).await?;
+    // Under the task's key: a repeat after somebody lifted the suppression does not put it back.
+    effects.engine.execute(command, &effects.ask(task).keyed(task.key.clone())).await?;
     Ok(Done::Finished)
 }

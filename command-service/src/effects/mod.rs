@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use edge::Credentials;
 use events::{Role, payment::UnknownCause};
-use processes::Effect;
+use processes::{Effect, ports::Outcome};
 
 use crate::{
     Ask, Engine, Fault, Providers, Registry,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub use accounts::status_of;
-pub use payments::record_snapshot;
+pub use payments::{record_snapshot, remember};
 pub use refunds::report as refund_report;
 
 /// Does effects.
@@ -59,9 +59,9 @@ impl Effects {
             .because(task.causation.clone())
     }
 
-    /// Notes that a provider is about to be called; returns when it first was.
+    /// Notes that a provider is about to be called; returns when it first was. Refused to whom the task is no longer left.
     async fn calling(&self, task: &Task) -> Result<chrono::DateTime<chrono::Utc>, Fault> {
-        Ok(outbox::calling(self.engine.store().pool(), task).await?)
+        outbox::calling(self.engine.store().pool(), task).await?.ok_or(Fault::TakenOver)
     }
 }
 
@@ -69,6 +69,16 @@ impl Effects {
 pub fn backoff(attempts: i32) -> Duration {
     let doublings = u32::try_from(attempts.clamp(0, 9)).unwrap_or_default();
     Duration::from_millis(500 * 2_u64.pow(doublings)).min(Duration::from_secs(300))
+}
+
+/// Stripe's code for another body under a known key: something of ours is wrong, and money may be involved.
+const KEY_REUSED: &str = "idempotency_error";
+/// Within this time a repeat under the same key is the same call (Stripe prunes keys after 24 hours).
+const KEY_HOLDS: chrono::TimeDelta = chrono::TimeDelta::hours(23);
+
+/// Stripe keeps a 500 under the key and gives it again for every repeat: after a few, only a look tells what is there.
+fn repeats_its_failure<T>(outcome: &Outcome<T>, task: &Task) -> bool {
+    task.attempts >= 4 && matches!(outcome, Outcome::Unknown { cause: UnknownCause::ProviderError, .. })
 }
 
 fn unknown(cause: UnknownCause, why: &str) -> String {

@@ -5,22 +5,22 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use domain::{
     Payment,
+    invoice::ReleasePayment,
     payment::{AbandonPayment, IntentDecline, IntentState, Phase, RecordIntent, RecordPaymentUnknown, SubmitPayment},
 };
 use events::{
     OrganizationId, PaymentId,
+    invoice::ReleaseReason,
     payment::{CancelReason, FrozenIntent},
 };
 use processes::ports::{IntentSnapshot, IntentStatus, Outcome, PaymentTags};
 
-use super::{Effects, backoff, unknown};
+use super::{Effects, KEY_HOLDS, KEY_REUSED, backoff, repeats_its_failure, unknown};
 use crate::{
     Ask, Fault,
     outbox::{Done, Task},
 };
 
-/// Within this time a repeat under the same key is the same call (Stripe prunes keys after 24 hours).
-const KEY_HOLDS: TimeDelta = TimeDelta::hours(23);
 /// How long a resident may take to complete a payment.
 const PATIENCE: TimeDelta = TimeDelta::minutes(60);
 
@@ -37,17 +37,29 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
         Err(fault) => return Err(fault),
     }
     let payment: Payment = effects.engine.state(task.organization, id.0).await?;
-    let (Some(request), Some(quote)) = (&payment.request, &payment.quote) else { return Ok(Done::Finished) };
+    let Some(quote) = &payment.quote else { return Ok(Done::Finished) };
+    let Some(request) = &payment.request else {
+        // Given up before the claim came to stand: nobody else would end it.
+        let (invoice_id, reason) = (quote.invoice, ReleaseReason::Canceled);
+        effects.engine.execute(ReleasePayment { invoice_id, payment_id: id, reason }, &ask).await?;
+        return Ok(Done::Finished);
+    };
     if payment.phase != Phase::Submitting {
         return Ok(Done::Finished);
     }
     let first = effects.calling(task).await?;
     let tags = PaymentTags { organization: task.organization.0, payment: id.0, invoice: quote.invoice.0 };
     let stripe = &effects.providers.stripe;
-    let outcome = if Utc::now() - first < KEY_HOLDS {
-        stripe.create_payment_intent(request, &tags).await
+    let created = if Utc::now() - first < KEY_HOLDS {
+        Some(stripe.create_payment_intent(request, &tags).await)
     } else {
-        // The key may be forgotten by now, so creating could create a second one: look first.
+        None
+    };
+    let outcome = if let Some(outcome) = created.filter(|outcome| !repeats_its_failure(outcome, task)) {
+        outcome
+    } else {
+        // The key may be forgotten by now, so creating could create a second one; or it only brings back a failure. Look.
+        // One that shows up later is never paid: nobody was given its secret.
         match stripe.find_payment_intent(&request.account, id.0, first).await {
             Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
             Outcome::Done(None) => {
@@ -65,8 +77,7 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
             record_snapshot(effects, &ask, id, &request.account, snapshot).await?;
             Ok(Done::Finished)
         }
-        Outcome::Refused(refused) if refused.code == "idempotency_error" => {
-            // Another body under our key: something of ours is wrong, and money may be involved.
+        Outcome::Refused(refused) if refused.code == KEY_REUSED => {
             Ok(Done::Unresolved(format!("stripe refused the repeated key: {}", refused.why)))
         }
         Outcome::Refused(refused) => {
@@ -76,7 +87,7 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
         Outcome::Unknown { cause, why } => {
             effects.engine.execute(RecordPaymentUnknown { payment_id: id, cause }, &ask).await?;
-            Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) })
+            Ok(Done::Unsure { after: backoff(task.attempts), why: unknown(cause, &why) })
         }
     }
 }
@@ -86,7 +97,7 @@ async fn abandon(effects: &Effects, ask: &Ask, id: PaymentId, reason: CancelReas
 }
 
 /// Which of our payments a PaymentIntent belongs to, for webhooks.
-async fn remember(effects: &Effects, organization: OrganizationId, id: PaymentId, intent: &str) -> Result<(), Fault> {
+pub async fn remember(effects: &Effects, organization: OrganizationId, id: PaymentId, intent: &str) -> Result<(), Fault> {
     sqlx::query(
         "insert into engine.provider_objects (provider, external_id, organization_id, aggregate_type, aggregate_id)
          values ('stripe', $1, $2, 'payment', $3) on conflict do nothing",
@@ -171,7 +182,7 @@ pub async fn watch(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done
             // Close at first, hourly later: a webhook normally comes within seconds.
             let age = (Utc::now() - first).to_std().unwrap_or_default();
             let after = age.clamp(Duration::from_secs(30), Duration::from_secs(3600));
-            Ok(Done::Again { after, why: "still open".to_owned() })
+            Ok(Done::Later { after, why: "still open".to_owned() })
         }
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
@@ -190,7 +201,9 @@ pub async fn cancel(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
     let ask = effects.ask(task);
     effects.calling(task).await?;
     let stripe = &effects.providers.stripe;
-    let outcome = match stripe.cancel_payment_intent(&request.account, &intent, &format!("cancel:{id}")).await {
+    // Stripe repeats a refusal under the same key. Canceling twice is harmless, so each attempt has a key of its own.
+    let key = format!("cancel:{}:{}", task.causation, task.attempts);
+    let outcome = match stripe.cancel_payment_intent(&request.account, &intent, &key).await {
         // Not cancelable: see why.
         Outcome::Refused(_) => stripe.payment_intent(&request.account, &intent).await,
         other => other,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use domain::{
     Payment,
     refund::{RecordRefund, RefundPhase, RefundReport, SubmitRefund},
@@ -10,13 +10,12 @@ use domain::{
 use events::{PaymentId, RefundId};
 use processes::ports::{Outcome, RefundRequest, RefundSnapshot, RefundStatus};
 
-use super::{Effects, backoff, unknown};
+use super::{Effects, KEY_HOLDS, KEY_REUSED, backoff, repeats_its_failure, unknown};
 use crate::{
     Fault,
     outbox::{Done, Task},
 };
 
-const KEY_HOLDS: TimeDelta = TimeDelta::hours(23);
 /// How often a pending refund is looked at.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -31,7 +30,7 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
     }
     let first = effects.calling(task).await?;
     let stripe = &effects.providers.stripe;
-    let outcome = if Utc::now() - first < KEY_HOLDS {
+    let asked = if Utc::now() - first < KEY_HOLDS {
         let request = RefundRequest {
             account: request.account.clone(),
             intent: intent.clone(),
@@ -39,13 +38,18 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
             idempotency_key: format!("refund:{id}"),
             refund: id.0,
         };
-        match stripe.create_refund(&request).await {
+        Some(match stripe.create_refund(&request).await {
             // A replayed answer is as old as the first call.
             Outcome::Done(snapshot) if snapshot.status == RefundStatus::Pending => {
                 stripe.refund(&request.account, &snapshot.id).await
             }
             other => other,
-        }
+        })
+    } else {
+        None
+    };
+    let outcome = if let Some(outcome) = asked.filter(|outcome| !repeats_its_failure(outcome, task)) {
+        outcome
     } else {
         match stripe.find_refund(&request.account, intent, id.0).await {
             Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
@@ -59,10 +63,29 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
             Outcome::Unknown { cause, why } => Outcome::Unknown { cause, why },
         }
     };
+    let outcome = match outcome {
+        Outcome::Refused(refused) if refused.code == KEY_REUSED => {
+            return Ok(Done::Unresolved(format!("stripe refused the repeated key: {}", refused.why)));
+        }
+        // An earlier call may have given the money back: a failure that is none would let it be given back twice.
+        Outcome::Refused(refused) if task.interrupted => {
+            match stripe.find_refund(&request.account, intent, id.0).await {
+                Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
+                Outcome::Done(None) => Outcome::Refused(refused),
+                Outcome::Refused(unseen) => {
+                    let why = format!("stripe refused ({}) and does not show the refunds: {}", refused.code, unseen.why);
+                    return Ok(Done::Unresolved(why));
+                }
+                Outcome::Retry { after, why } => Outcome::Retry { after, why },
+                Outcome::Unknown { cause, why } => Outcome::Unknown { cause, why },
+            }
+        }
+        other => other,
+    };
     let report = match outcome {
         Outcome::Done(snapshot) => match report(snapshot) {
             Some(report) => report,
-            None => return Ok(Done::Again { after: LOOK, why: "the refund is pending at stripe".to_owned() }),
+            None => return Ok(Done::Later { after: LOOK, why: "the refund is pending at stripe".to_owned() }),
         },
         Outcome::Refused(refused) => RefundReport::Failed { code: refused.code },
         Outcome::Retry { after, why } => {
@@ -71,7 +94,7 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
         Outcome::Unknown { cause, why } => {
             let report = RefundReport::Unknown { cause };
             effects.engine.execute(RecordRefund { payment_id, refund_id: id, report }, &ask).await?;
-            return Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) });
+            return Ok(Done::Unsure { after: backoff(task.attempts), why: unknown(cause, &why) });
         }
     };
     effects.engine.execute(RecordRefund { payment_id, refund_id: id, report }, &ask).await?;

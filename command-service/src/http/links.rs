@@ -13,6 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{CommandState, respond};
+use crate::Fault;
 
 /// Who may enter Stripe from here.
 pub const ROLES: &[Role] = &[Role::OrganizationManager];
@@ -21,7 +22,11 @@ async fn external(state: &CommandState, caller: &Caller, id: &str) -> Result<Str
     caller.admit(ROLES)?;
     let missing = || Problem::missing("there is no such Stripe account");
     let id: Uuid = id.parse().map_err(|_| missing())?;
-    let account: StripeAccount = state.effects.engine.state(caller.organization, id).await?;
+    let account: StripeAccount = match state.effects.engine.state(caller.organization, id).await {
+        // Another organization's is to us what does not exist, to the word.
+        Err(Fault::Missing) => return Err(missing()),
+        account => account?,
+    };
     if !account.exists() {
         return Err(missing());
     }

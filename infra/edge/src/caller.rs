@@ -158,7 +158,8 @@ impl Authenticator {
         let row = sqlx::query(
             "select session.organization_id, session.resident_id, session.expires_at from read.session session
              join read.resident resident using (resident_id)
-             where sign_in_id = $1 and opened_at is not null and closed_at is null and resident.status = 'Active'",
+             where sign_in_id = $1 and opened_at is not null and closed_at is null and resident.status = 'Active'
+                 and resident.erased_at is null",
         )
         .bind(id)
         .fetch_optional(&self.pool)

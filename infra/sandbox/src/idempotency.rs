@@ -106,7 +106,7 @@ pub(crate) async fn execute(
     shared: &Arc<Shared>,
     key: Option<Key>,
     fault: Option<&FaultKind>,
-    broken: Reply,
+    broken: Outcome,
     conflict: impl Fn(Conflict) -> Reply,
     work: impl FnOnce(&mut Store) -> Outcome,
 ) -> Reply {
@@ -134,14 +134,14 @@ pub(crate) async fn execute(
         Some(FaultKind::Slow { ms }) => tokio::time::sleep(Duration::from_millis(*ms)).await,
         Some(FaultKind::TimeoutBeforeCommit { hold_ms }) => {
             tokio::time::sleep(Duration::from_millis(*hold_ms)).await;
-            return broken;
+            return broken.reply;
         }
         _ => {}
     }
     let reply = shared
         .change(|store| {
             let outcome = if matches!(fault, Some(FaultKind::ServerError)) {
-                Outcome { reply: broken, save: true }
+                broken
             } else {
                 work(store)
             };

@@ -52,7 +52,8 @@ pub(crate) async fn serve(shared: &Arc<Shared>, call: &Call, fault: Option<&Faul
         shared,
         key,
         fault,
-        refusal(500, "internal_server_error", "An unexpected error occurred."),
+        // Unlike Stripe, Resend keeps only what succeeded under the key.
+        Outcome { reply: refusal(500, "internal_server_error", "An unexpected error occurred."), save: false },
         |conflict| match conflict {
             Conflict::InFlight => refusal(
                 409,

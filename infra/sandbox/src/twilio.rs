@@ -38,7 +38,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, call: &Call, fault: Option<&Faul
         shared,
         None,
         fault,
-        refusal(500, 20500, "Internal server error"),
+        Outcome { reply: refusal(500, 20500, "Internal server error"), save: false },
         // Twilio has no idempotency keys, so nothing can conflict.
         |_| refusal(500, 20500, "Internal server error"),
         |store| Outcome { reply: route(store, call, account, rest), save: false },

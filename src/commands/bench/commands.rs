@@ -39,7 +39,8 @@ pub async fn figures(world: &World<'_>, baselines: &Baselines, size: Size) -> Re
         for callers in CALLERS {
             let count = size.of(if callers == 1 { 2000 } else { 8000 });
             let runs = measured.entry(callers).or_default();
-            runs.plain.push(execute(world, callers, count, 1, 1, false).await?);
+            let units = world.units(count, 1).await?;
+            runs.plain.push(execute(world, callers, &units, 1, false).await?);
             // So that no measurement inherits a backlog.
             world.order().await?;
             runs.postgres_es.push(baselines.postgres_es(callers, count, 1, 1).await?);
@@ -62,13 +63,15 @@ pub async fn figures(world: &World<'_>, baselines: &Baselines, size: Size) -> Re
 
 /// Streams that are 100 events long, again and again.
 pub async fn with_history(world: &World<'_>, baselines: &Baselines, size: Size) -> Result<Vec<Figure>, Failure> {
-    let (aggregates, rounds) = (size.of(400), 4);
+    // A multiple of the callers, so that each aggregate is one caller's and nobody meets a conflict.
+    let (aggregates, rounds) = (size.of(384).next_multiple_of(64), 4);
     let history = i64::try_from(HISTORY).unwrap_or_default();
     let mut measured: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for _ in 0..RUNS {
         for callers in [8, 64] {
             let (ours, theirs) = measured.entry(callers).or_default();
-            ours.push(execute(world, callers, aggregates, HISTORY, rounds, false).await?);
+            let units = world.units(aggregates, HISTORY).await?;
+            ours.push(execute(world, callers, &units, rounds, false).await?);
             world.order().await?;
             theirs.push(baselines.postgres_es(callers, aggregates, history, rounds).await?);
         }
@@ -83,10 +86,12 @@ pub async fn with_history(world: &World<'_>, baselines: &Baselines, size: Size) 
 /// With the sequencer keeping up beside the callers.
 async fn sequenced(world: &World<'_>, callers: usize, count: usize) -> Result<f64, Failure> {
     let store = &world.node.store;
+    let units = world.units(count, 1).await?;
+    world.order().await?;
     let (stop, stopped) = watch::channel(false);
     let sequencer = Sequencer::new(store.pool().clone(), store.positions().clone());
     let running = tokio::spawn(async move { sequencer.run(stopped).await });
-    let measured = execute(world, callers, count, 1, 1, true).await;
+    let measured = execute(world, callers, &units, 1, true).await;
     let _ = stop.send(true);
     let _ = running.await;
     world.order().await?;
@@ -104,12 +109,11 @@ struct Seat {
 async fn execute(
     world: &World<'_>,
     callers: usize,
-    units: usize,
-    history: usize,
+    units: &[UnitId],
     rounds: usize,
     keyed: bool,
 ) -> Result<f64, Failure> {
-    let jobs = repeated(&units, rounds);
+    let jobs = repeated(units, rounds);
     let count = jobs.len();
     let seat = Seat { engine: world.node.engine.clone(), ask: Ask::operator(world.organization), keyed };
     let (elapsed, _) = drive(vec![seat; callers], jobs, relabel).await?;

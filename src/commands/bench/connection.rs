@@ -120,7 +120,7 @@ impl Connection {
     }
 }
 
-fn lost(error: io::Error) -> Failure {
+fn lost(error: impl std::fmt::Display) -> Failure {
     Failure::Told(format!("the benchmark's connection was lost: {error}"))
 }
 

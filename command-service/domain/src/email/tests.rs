@@ -225,6 +225,19 @@ fn what_did_not_arrive_is_sent_again_as_another_message() {
     given([]).refuses(ResendEmail { as_message: MESSAGE, ..resend() }, EmailRefusal::SameId);
 }
 
+#[test]
+fn what_was_handed_over_by_smtp_may_be_sent_again() {
+    let by_smtp = match handing_over() {
+        EmailMessageEvent::EmailSubmitting { idempotency_key, address, message, .. } => {
+            EmailMessageEvent::EmailSubmitting { provider: "smtp".into(), idempotency_key, address, message }
+        }
+        other => other,
+    };
+    let sent = vec![requested(), by_smtp, EmailMessageEvent::EmailAccepted { provider_id: None }];
+    given(sent.clone()).accepts(resend(), [EmailMessageEvent::EmailResendRequested { as_message: AGAIN }]);
+    given(with(sent, [EmailMessageEvent::EmailDelivered {}])).refuses(resend(), EmailRefusal::AlreadyDelivered);
+}
+
 fn reports() -> impl Strategy<Value = EmailReport> {
     let all = vec![
         accepted(),

@@ -88,7 +88,7 @@ async fn answer(shared: &Arc<Shared>, call: &Call, fault: Option<&FaultKind>, re
         shared,
         key,
         fault,
-        broken.with("Request-Id", request_id),
+        Outcome { reply: broken.with("Request-Id", request_id), save: true },
         |conflict| refusal(&conflict, given_key.unwrap_or_default()).into_reply(request_id),
         |store| {
             let mut context = Context {

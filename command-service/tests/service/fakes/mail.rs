@@ -1,0 +1,63 @@
+//! A mail provider that counts what it sent.
+
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+
+use async_trait::async_trait;
+use processes::ports::{Mail, MailPromise, Outcome, OutgoingEmail};
+use uuid::Uuid;
+
+use super::{Script, lock};
+
+#[derive(Debug)]
+pub struct FakeMail {
+    pub script: Script,
+    /// Whether it knows keys, as Resend does and SMTP does not.
+    keyed: bool,
+    sent: Mutex<(BTreeSet<String>, Vec<OutgoingEmail>)>,
+}
+
+impl FakeMail {
+    pub fn new(keyed: bool) -> Self {
+        Self { script: Script::default(), keyed, sent: Mutex::default() }
+    }
+
+    pub fn sent(&self) -> Vec<OutgoingEmail> {
+        lock(&self.sent).1.clone()
+    }
+
+    /// How often a message really went out.
+    pub fn times(&self, message: Uuid) -> usize {
+        self.sent().iter().filter(|email| email.reference == message).count()
+    }
+
+    /// As after the keys' time.
+    pub fn forget_keys(&self) {
+        lock(&self.sent).0.clear();
+    }
+}
+
+#[async_trait]
+impl Mail for FakeMail {
+    fn name(&self) -> &'static str {
+        if self.keyed { "resend" } else { "smtp" }
+    }
+
+    fn promise(&self) -> MailPromise {
+        if self.keyed {
+            MailPromise::Idempotent { window: Duration::from_secs(23 * 3600) }
+        } else {
+            MailPromise::AtMostOnce
+        }
+    }
+
+    async fn send(&self, email: &OutgoingEmail, idempotency_key: &str) -> Outcome<Option<String>> {
+        let send = || {
+            let mut sent = lock(&self.sent);
+            if sent.0.insert(idempotency_key.to_owned()) || !self.keyed {
+                sent.1.push(email.clone());
+            }
+            Outcome::Done(self.keyed.then(|| format!("mail_{}", email.reference)))
+        };
+        self.script.call("send", send).await
+    }
+}

@@ -1,0 +1,148 @@
+//! Refunds at Stripe: the money goes back once, whatever fails on the way.
+
+use domain::{Payment, refund::RefundPhase};
+use processes::ports::RefundStatus;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    fakes::{PASSING, Trouble},
+    proofs::{repeats_change_nothing, survives_death_at_every_point},
+    world::World,
+};
+
+/// A refund of a part of a payment, whose submission is the only thing to do.
+async fn requested(world: &World, payment: Uuid) -> Uuid {
+    let refund = Uuid::now_v7();
+    let amount = json!({ "amount": 100, "currency": "CAD" });
+    world.manage("RefundPayment", json!({ "payment_id": payment, "refund_id": refund, "amount": amount })).await;
+    world.react().await;
+    refund
+}
+
+async fn phase(world: &World, payment: Uuid, refund: Uuid) -> RefundPhase {
+    let state: Payment = world.state(payment).await;
+    state.refunds.iter().find(|known| known.id.0 == refund).expect("the refund").phase
+}
+
+async fn booked(world: &World, payment: Uuid) -> usize {
+    let state: Payment = world.state(payment).await;
+    world.times(state.quote.expect("a quote").invoice.0, "PaymentReversed").await
+}
+
+#[tokio::test]
+async fn money_goes_back_once_wherever_the_worker_dies() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = world.paid().await;
+    survives_death_at_every_point(
+        &world,
+        async || requested(&world, payment).await,
+        async |refund| {
+            assert_eq!(world.stripe.refunds(refund), 1);
+            assert_eq!(phase(&world, payment, refund).await, RefundPhase::Succeeded);
+        },
+    )
+    .await;
+    assert_eq!(booked(&world, payment).await, world.times(payment, "RefundSucceeded").await);
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn money_goes_back_once_however_the_call_fails() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = world.paid().await;
+    for trouble in PASSING {
+        let refund = requested(&world, payment).await;
+        world.stripe.script.next("create_refund", trouble);
+        world.stripe.script.next("create_refund", Trouble::LostBefore);
+        world.settle_at_last().await;
+        assert_eq!(world.stripe.refunds(refund), 1, "{trouble:?}");
+        assert_eq!(phase(&world, payment, refund).await, RefundPhase::Succeeded, "{trouble:?}");
+    }
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_is_checked_before_it_is_believed() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = world.paid().await;
+    for (trouble, made) in [(Trouble::LostAfter, 1), (Trouble::PanicAfter, 1), (Trouble::LostBefore, 0)] {
+        let refund = requested(&world, payment).await;
+        world.stripe.script.next("create_refund", trouble);
+        world.stripe.script.next("create_refund", Trouble::Refused("account_invalid"));
+        world.settle_at_last().await;
+        assert_eq!(world.stripe.refunds(refund), made);
+        let expected = if made == 1 { RefundPhase::Succeeded } else { RefundPhase::Failed };
+        assert_eq!(phase(&world, payment, refund).await, expected, "{trouble:?}");
+    }
+    let refund = requested(&world, payment).await;
+    world.stripe.script.next("create_refund", Trouble::LostAfter);
+    world.stripe.script.next("create_refund", Trouble::Refused("account_invalid"));
+    world.stripe.script.next("find_refund", Trouble::Refused("account_invalid"));
+    world.settle_at_last().await;
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Unknown);
+    let (key, state) = world.row("SubmitRefund", refund).await;
+    assert_eq!(state, "unresolved");
+    assert!(world.retry(&key).await);
+    world.settle().await;
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Succeeded);
+    assert_eq!(world.stripe.refunds(refund), 1);
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn a_refused_refund_can_be_asked_for_again() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = world.paid().await;
+    world.stripe.script.next("create_refund", Trouble::Refused("insufficient_funds"));
+    let refund = requested(&world, payment).await;
+    world.settle().await;
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Failed);
+    let again = requested(&world, payment).await;
+    world.settle().await;
+    assert_eq!(phase(&world, payment, again).await, RefundPhase::Succeeded);
+    assert_eq!((world.stripe.refunds(refund), world.stripe.refunds(again)), (0, 1));
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn after_the_keys_time_a_lost_refund_is_looked_up_and_never_made_again() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = world.paid().await;
+    for (trouble, made) in [(Trouble::LostAfter, 1), (Trouble::LostBefore, 0)] {
+        let refund = requested(&world, payment).await;
+        world.stripe.script.next("create_refund", trouble);
+        world.settle().await;
+        world.stripe.forget_keys();
+        world.sql("update engine.outbox set first_called_at = now() - interval '25 hours' where calling").await;
+        world.settle_at_last().await;
+        assert_eq!(world.stripe.refunds(refund), made);
+    }
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn a_pending_refund_is_looked_at_until_it_ends() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = world.paid().await;
+    let refund = requested(&world, payment).await;
+    world.stripe.script.next("create_refund", Trouble::LostAfter);
+    world.settle().await;
+    world.stripe.change_refunds(RefundStatus::Pending);
+    for _ in 0..60 {
+        world.hurry().await;
+        world.worker().drain().await.expect("a look");
+    }
+    assert_eq!(world.row("SubmitRefund", refund).await.1, "ready");
+    world.stripe.change_refunds(RefundStatus::Succeeded);
+    world.settle_at_last().await;
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Succeeded);
+    assert_eq!(world.stripe.refunds(refund), 1);
+    repeats_change_nothing(&world).await;
+}
