@@ -185,7 +185,7 @@ fn only_the_command_side_sees_decisions_and_vendors_together() {
             "integrations" => {}
             // The double is spoken to, and speaks its webhooks, over HTTP; the demo plays browsers.
             "sandbox" | "propty" => {
-                assert!(vendors.iter().all(|vendor| vendor == "reqwest"), "{name} uses {vendors:?}")
+                assert!(vendors.iter().all(|vendor| vendor == "reqwest"), "{name} uses {vendors:?}");
             }
             _ => none(&format!("{name} uses a vendor's crate"), &vendors),
         }

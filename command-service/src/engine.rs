@@ -181,14 +181,8 @@ impl Engine {
         context: &CommandContext,
     ) -> Result<Answer, Fault> {
         let scoped = self.store.scoped(context);
-        let loaded: Result<StreamContext<Hosted<C::Aggregate>>, _> =
-            scoped.load_aggregate(&id.to_string()).await.map_err(fault);
-        // What is another organization's is answered in the very words for what does not exist.
-        let (mut stream, foreign) = match loaded {
-            Ok(stream) => (stream, false),
-            Err(Fault::Missing) => (StreamContext { id, version: 0, aggregate: Hosted::default() }, true),
-            Err(other) => return Err(other),
-        };
+        let mut stream: StreamContext<Hosted<C::Aggregate>> =
+            scoped.load_aggregate(&id.to_string()).await.map_err(fault)?;
         let state = &stream.aggregate.state;
         let facts = self.facts(&command, state, &scoped).await?;
         if !ask.actor.reaches(&command.scope_with(state, &facts)) {
@@ -208,9 +202,6 @@ impl Engine {
             .await
             .map_err(|refusal| refused(&refusal))?;
         let events = sink.collect().await;
-        if foreign && !events.is_empty() {
-            return Err(Fault::Missing);
-        }
         let added = i64::try_from(events.len()).unwrap_or(i64::MAX);
         let appended = Appended {
             stream: <<C::Aggregate as Aggregate>::Event as Event>::STREAM.to_owned(),
@@ -273,8 +264,8 @@ impl Engine {
     }
 
     /// The organization's position of an answer's last event, if the sequencer gives it soon.
-    pub async fn position(&self, appended: &Appended) -> Result<Option<i64>, Fault> {
-        let place = (appended.stream_id, appended.version);
+    pub async fn position(&self, organization: OrganizationId, appended: &Appended) -> Result<Option<i64>, Fault> {
+        let place = (organization, appended.stream_id, appended.version);
         let positions = self.store.positions();
         let receiver = positions.expect(place);
         Ok(positions.wait(self.store.pool(), &appended.stream, place, receiver, PATIENCE).await?)

@@ -88,7 +88,9 @@ impl From<Fault> for Problem {
             Fault::KeyReused => {
                 Self::invalid("idempotency-key-reused", "this Idempotency-Key came with another body; use a new key")
             }
-            Fault::Contention | Fault::TakenOver => Self::conflict("contention", "others are changing the same thing; try again"),
+            Fault::Contention | Fault::TakenOver => {
+                Self::conflict("contention", "others are changing the same thing; try again")
+            }
             Fault::Store(AppendError::Database(error) | AppendError::Retryable(error)) => error.into(),
             Fault::Store(error) => Self::internal(&error),
             Fault::Load(error) => Self::internal(&error),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    Actor, Payment, StripeAccount,
+    Actor, EmailMessage, Payment, StripeAccount,
     email::{EmailReport, RecordEmail},
     refund::RefundPhase,
     stripe_account::{AccountReport, RecordStripeAccount},
@@ -42,8 +42,8 @@ enum Verdict {
     Again(String),
 }
 
-/// Understands up to a batch of received webhooks, oldest first.
-pub async fn process(effects: &Effects) -> Result<(), sqlx::Error> {
+/// Understands up to a batch of received webhooks, oldest first; returns how many there were.
+pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
     let pool = effects.engine.store().pool();
     // The lease is the retry time itself: whoever takes a row pushes it ahead. It is short, because a killed worker's rows
     // wait for it, and understanding a webhook twice is harmless.
@@ -57,6 +57,7 @@ pub async fn process(effects: &Effects) -> Result<(), sqlx::Error> {
     )
     .fetch_all(pool)
     .await?;
+    let count = rows.len();
     let work = rows.into_iter().map(|row| async move {
         let provider: String = row.try_get("provider")?;
         let external_id: String = row.try_get("external_id")?;
@@ -84,7 +85,18 @@ pub async fn process(effects: &Effects) -> Result<(), sqlx::Error> {
     for finished in futures_util::future::join_all(work).await {
         finished?;
     }
-    Ok(())
+    Ok(count)
+}
+
+/// Empties what was understood a week ago: a webhook's body may name people.
+pub async fn forget_old(pool: &PgPool) -> Result<u64, sqlx::Error> {
+    sqlx::query(
+        "update engine.webhooks set body = '' where state in ('done', 'ignored') and body <> ''
+             and received_at < now() - interval '7 days'",
+    )
+    .execute(pool)
+    .await
+    .map(|done| done.rows_affected())
 }
 
 async fn finish(
@@ -267,14 +279,23 @@ async fn resend(effects: &Effects, raw: &[u8]) -> Result<Verdict, Fault> {
         return Ok(Verdict::Ignored("not readable as a webhook"));
     };
     let Some(message) = notice.message else { return Ok(Verdict::Ignored("not one of our messages")) };
-    // Our id is unique over all organizations; whose it is stands with its events.
-    let organization: Option<Uuid> = sqlx::query_scalar(
-        "select organization_id from log.events where aggregate_type = 'email' and aggregate_id = $1 and sequence = 1",
+    // Whose it is stands with its events.
+    let organizations: Vec<Uuid> = sqlx::query_scalar(
+        "select organization_id from log.entries where aggregate_type = 'email' and aggregate_id = $1 and sequence = 1",
     )
     .bind(message.to_string())
-    .fetch_optional(effects.engine.store().pool())
+    .fetch_all(effects.engine.store().pool())
     .await?;
-    let Some(organization) = organization.map(OrganizationId) else {
+    let mut owners = Vec::new();
+    for organization in organizations.into_iter().map(OrganizationId) {
+        let state: EmailMessage = effects.engine.state(organization, message).await?;
+        owners.push((organization, state.provider_id));
+    }
+    // The same id in two organizations: the provider's own id tells them apart.
+    if owners.len() > 1 {
+        owners.retain(|(_, known)| known.is_some() && *known == notice.email_id);
+    }
+    let Some((organization, _)) = owners.pop() else {
         return Ok(Verdict::Ignored("not one of our messages"));
     };
     let Some(report) = email_report(&notice) else { return Ok(Verdict::Ignored("not a kind that is acted on")) };

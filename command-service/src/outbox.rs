@@ -130,12 +130,12 @@ pub async fn renew(pool: &PgPool, holder: Uuid, keys: &[String]) -> Result<(), s
     sqlx::query(
         "update engine.outbox set lease_until = now() + $2 where state = 'ready' and holder = $1 and key = any($3)",
     )
-        .bind(holder)
-        .bind(LEASE)
-        .bind(keys)
-        .execute(pool)
-        .await
-        .map(|_| ())
+    .bind(holder)
+    .bind(LEASE)
+    .bind(keys)
+    .execute(pool)
+    .await
+    .map(|_| ())
 }
 
 fn task(row: &PgRow) -> Result<Task, sqlx::Error> {

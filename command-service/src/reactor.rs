@@ -153,7 +153,9 @@ impl Following {
 
 /// The rows of one event; a process that fails leaves a row for a person and goes on.
 fn steps(process: &Process, event: &Recorded, incarnation: i32) -> Vec<Entry> {
-    let key = |step: &str| format!("{incarnation}/{}/{}/{step}", process.name, event.reference());
+    // With the organization: the same id in another one is another stream.
+    let key =
+        |step: &str| format!("{incarnation}/{}/{}/{}/{step}", process.name, event.organization, event.reference());
     let entry = |key, kind, name, body, after: chrono::TimeDelta, problem| Entry {
         key,
         organization: event.organization,

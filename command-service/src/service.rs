@@ -12,6 +12,7 @@ use crate::{
     Engine, Providers, Registry,
     effects::Effects,
     http::{self, CommandState, SignInLimits},
+    intake,
     reactor::Reactor,
     worker::Worker,
 };
@@ -45,6 +46,9 @@ impl CommandSide {
         let pool = host.database.engine.clone();
         stop.run_until_told(async move {
             loop {
+                if let Err(error) = intake::forget_old(&pool).await {
+                    tracing::warn!(%error, "old webhooks could not be emptied");
+                }
                 if let Err(error) = idempotency::forget_old(&pool).await {
                     tracing::warn!(%error, "old idempotency keys could not be forgotten");
                 }

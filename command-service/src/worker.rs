@@ -32,6 +32,8 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// How often the outbox is looked at when nothing wakes the worker.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often received webhooks are looked for.
+const TAKE_IN: Duration = Duration::from_millis(50);
 /// Attempts after which something that keeps failing inside is left to a person.
 const ENOUGH: i32 = 50;
 
@@ -72,10 +74,12 @@ impl Worker {
         // Ends with this function, so it goes on while the last tasks are finished.
         let mut keeper = JoinSet::new();
         keeper.spawn(keep(self.effects.engine.store().pool().clone(), self.holder, self.under_way.clone()));
+        // Webhooks wait for their provider's answers; that must not hold up the outbox.
+        keeper.spawn(take_in(self.effects.clone()));
         while !*stop.borrow() {
             while running.try_join_next().is_some() {}
             let free = i64::try_from(places.available_permits()).unwrap_or_default();
-            let claimed = match self.claim(free).await {
+            let claimed = match self.claim_tasks(free).await {
                 Ok(claimed) => claimed,
                 Err(error) => {
                     tracing::error!(%error, "the outbox cannot be read");
@@ -120,11 +124,15 @@ impl Worker {
 
     /// Understands received webhooks, then claims up to so many tasks.
     pub async fn claim(&self, free: i64) -> Result<Vec<Task>, sqlx::Error> {
+        intake::process(&self.effects).await?;
+        self.claim_tasks(free).await
+    }
+
+    async fn claim_tasks(&self, free: i64) -> Result<Vec<Task>, sqlx::Error> {
         if free == 0 {
             return Ok(Vec::new());
         }
         let pool = self.effects.engine.store().pool();
-        intake::process(&self.effects).await?;
         let claimed = outbox::claim(pool, self.holder, self.effects.engine.clock().now(), free).await?;
         locked(&self.under_way).extend(claimed.iter().map(|task| task.key.clone()));
         Ok(claimed)
@@ -133,6 +141,20 @@ impl Worker {
 
 fn locked(under_way: &UnderWay) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
     under_way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Understands webhooks as they come.
+async fn take_in(effects: Effects) {
+    loop {
+        match intake::process(&effects).await {
+            Ok(0) => tokio::time::sleep(TAKE_IN).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%error, "webhooks cannot be read");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
 }
 
 /// Renews the worker's claims for as long as it lives.

@@ -100,10 +100,13 @@ impl<M: ReadModel> Shape for Typed<M> {
     }
 }
 
-fn erased_resident(event: &Recorded) -> Option<Uuid> {
+fn erased_resident(event: &Recorded) -> Option<Key> {
     (event.event_type == "ResidentErased" && event.stream == <ResidentEvent as events::Event>::STREAM)
-        .then_some(event.stream_id)
+        .then_some((event.organization.0, event.stream_id))
 }
+
+/// A row's place: ids are chosen by clients, so a key means something within its organization only.
+type Key = (Uuid, Uuid);
 
 async fn fold_part<M: ReadModel>(
     connection: &mut PgConnection,
@@ -112,17 +115,18 @@ async fn fold_part<M: ReadModel>(
 ) -> Result<(), ApplyError> {
     let mut stalled = stalled(connection, generation).await?;
     let mut touched = Vec::with_capacity(events.len());
-    let mut keys = Vec::with_capacity(events.len());
+    let mut keys: Vec<Key> = Vec::with_capacity(events.len());
     for event in events {
+        let organization = event.organization.0;
         match M::keys(event) {
             Ok(found) => {
-                keys.extend(found.iter().copied());
+                keys.extend(found.iter().map(|key| (organization, *key)));
                 touched.push((event, found));
             }
             // Which rows hang on it cannot be told, so its stream's id stands for the key.
             Err(error) => {
                 stall(connection, generation, event.stream_id, event, &error).await?;
-                stalled.insert(event.stream_id, event.global_position);
+                stalled.insert((organization, event.stream_id), event.global_position);
             }
         }
     }
@@ -132,26 +136,28 @@ async fn fold_part<M: ReadModel>(
     keys.sort_unstable();
     keys.dedup();
     let mut rows = load::<M>(connection, generation, &keys).await?;
-    let mut changed: HashMap<Uuid, Option<M::Row>> = HashMap::with_capacity(keys.len());
+    let mut changed: HashMap<Key, Option<M::Row>> = HashMap::with_capacity(keys.len());
     for (event, found) in touched {
-        let waits = |key: &Uuid| stalled.get(key).is_some_and(|since| *since < event.global_position);
-        if waits(&event.stream_id) {
+        let organization = event.organization.0;
+        let waits = |key: &Key| stalled.get(key).is_some_and(|since| *since < event.global_position);
+        if waits(&(organization, event.stream_id)) {
             continue;
         }
         for key in found {
-            if stalled.contains_key(&key) {
+            let place = (organization, key);
+            if stalled.contains_key(&place) {
                 continue;
             }
-            let row = changed.remove(&key).unwrap_or_else(|| rows.remove(&key));
+            let row = changed.remove(&place).unwrap_or_else(|| rows.remove(&place));
             match M::fold(row.clone(), key, event) {
                 Ok(row) => {
-                    changed.insert(key, row);
+                    changed.insert(place, row);
                 }
                 Err(error) => {
                     stall(connection, generation, key, event, &error).await?;
-                    stalled.insert(key, event.global_position);
+                    stalled.insert(place, event.global_position);
                     if row.is_some() {
-                        changed.insert(key, row);
+                        changed.insert(place, row);
                     }
                 }
             }
@@ -163,20 +169,25 @@ async fn fold_part<M: ReadModel>(
 async fn load<M: ReadModel>(
     connection: &mut PgConnection,
     generation: &Generation,
-    keys: &[Uuid],
-) -> Result<HashMap<Uuid, M::Row>, ApplyError> {
+    keys: &[Key],
+) -> Result<HashMap<Key, M::Row>, ApplyError> {
     let key = key_column::<M>();
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) = keys.iter().copied().unzip();
     let rows = sqlx::query(&format!(
-        "select {key} as key, row_to_json(stored)::text as row from {} stored where {key} = any($1)",
+        "select stored.organization_id, stored.{key} as key, row_to_json(stored)::text as row
+         from unnest($1::uuid[], $2::uuid[]) as wanted (organization_id, id)
+         join {} stored on stored.organization_id = wanted.organization_id and stored.{key} = wanted.id",
         generation.table()
     ))
-    .bind(keys)
+    .bind(organizations)
+    .bind(ids)
     .fetch_all(connection)
     .await?;
     rows.iter()
         .map(|row| {
             let text: &str = row.try_get("row")?;
-            Ok((row.try_get("key")?, serde_json::from_str(text).map_err(FoldError::from)?))
+            let place = (row.try_get("organization_id")?, row.try_get("key")?);
+            Ok((place, serde_json::from_str(text).map_err(FoldError::from)?))
         })
         .collect()
 }
@@ -184,29 +195,42 @@ async fn load<M: ReadModel>(
 async fn write<M: ReadModel>(
     connection: &mut PgConnection,
     generation: &Generation,
-    changed: HashMap<Uuid, Option<M::Row>>,
+    changed: HashMap<Key, Option<M::Row>>,
 ) -> Result<(), ApplyError> {
     let table = generation.table();
     let key = key_column::<M>();
-    let mut gone = Vec::new();
+    let mut gone: Vec<Key> = Vec::new();
     let mut kept = Vec::with_capacity(changed.len());
     // In the order of the keys, which is that of the index.
     let mut changed: Vec<_> = changed.into_iter().collect();
-    changed.sort_unstable_by_key(|(key, _)| *key);
-    for (key, row) in changed {
+    changed.sort_unstable_by_key(|(place, _)| *place);
+    for (place, row) in changed {
         match row {
             Some(row) => kept.push(row),
-            None => gone.push(key),
+            None => gone.push(place),
         }
     }
     if !gone.is_empty() {
-        sqlx::query(&format!("delete from {table} where {key} = any($1)")).bind(gone).execute(&mut *connection).await?;
+        let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) = gone.into_iter().unzip();
+        sqlx::query(&format!(
+            "delete from {table} stored using unnest($1::uuid[], $2::uuid[]) as gone (organization_id, id)
+             where stored.organization_id = gone.organization_id and stored.{key} = gone.id"
+        ))
+        .bind(organizations)
+        .bind(ids)
+        .execute(&mut *connection)
+        .await?;
     }
     if !kept.is_empty() {
-        let set: Vec<String> = M::COLUMNS.iter().skip(1).map(|(name, _)| format!("{name} = excluded.{name}")).collect();
+        let set: Vec<String> = M::COLUMNS
+            .iter()
+            .skip(1)
+            .filter(|(name, _)| *name != "organization_id")
+            .map(|(name, _)| format!("{name} = excluded.{name}"))
+            .collect();
         sqlx::query(&format!(
             "insert into {table} select * from json_populate_recordset(null::{table}, $1::json)
-             on conflict ({key}) do update set {}",
+             on conflict (organization_id, {key}) do update set {}",
             set.join(", ")
         ))
         .bind(serde_json::to_string(&kept).map_err(FoldError::from)?)
@@ -221,25 +245,34 @@ async fn empty(
     generation: &Generation,
     resident: &str,
     columns: &[&str],
-    erased: Uuid,
+    (organization, erased): Key,
 ) -> Result<(), ApplyError> {
     let set: Vec<String> = columns.iter().map(|column| format!("{column} = null")).collect();
-    sqlx::query(&format!("update {} set {} where {resident} = $1", generation.table(), set.join(", ")))
-        .bind(erased)
-        .execute(connection)
-        .await?;
+    sqlx::query(&format!(
+        "update {} set {} where organization_id = $1 and {resident} = $2",
+        generation.table(),
+        set.join(", ")
+    ))
+    .bind(organization)
+    .bind(erased)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
 /// The keys that wait, with the positions of what they wait behind. Hardly ever any.
-async fn stalled(connection: &mut PgConnection, generation: &Generation) -> Result<HashMap<Uuid, i64>, sqlx::Error> {
-    let found: Vec<(String, i64)> =
-        sqlx::query_as("select key, global_position from engine.stalled where read_model = $1 and generation = $2")
-            .bind(generation.model)
-            .bind(generation.number)
-            .fetch_all(connection)
-            .await?;
-    Ok(found.into_iter().filter_map(|(key, position)| Some((key.parse().ok()?, position))).collect())
+async fn stalled(connection: &mut PgConnection, generation: &Generation) -> Result<HashMap<Key, i64>, sqlx::Error> {
+    let found: Vec<(Uuid, String, i64)> = sqlx::query_as(
+        "select organization_id, key, global_position from engine.stalled where read_model = $1 and generation = $2",
+    )
+    .bind(generation.model)
+    .bind(generation.number)
+    .fetch_all(connection)
+    .await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|(organization, key, position)| Some(((organization, key.parse().ok()?), position)))
+        .collect())
 }
 
 async fn stall(

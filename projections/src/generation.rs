@@ -93,12 +93,16 @@ pub async fn create(pool: &PgPool, shape: &dyn Shape) -> Result<Generation, sqlx
     let generation = Generation { model: shape.name(), number };
     let (schema, table) = (generation.schema(), generation.table());
     let columns: Vec<String> = shape.columns().iter().map(|(name, kind)| format!("{name} {kind}")).collect();
-    let key = shape.columns().first().map_or("id", |(name, _)| name);
+    // The organization's own row has no other key.
+    let identity = match shape.columns().first() {
+        Some((name, _)) if *name != "organization_id" => format!("organization_id, {name}"),
+        _ => "organization_id".to_owned(),
+    };
     transaction
         .execute(&*format!(
             "drop schema if exists {schema} cascade;
              create schema {schema};
-             create table {table} ({columns}, primary key ({key}));
+             create table {table} ({columns}, primary key ({identity}));
              alter table {table} enable row level security, force row level security;
              create policy engine on {table} to propty_engine using (true) with check (true);
              create policy tenant on {table} for select to propty_query
@@ -172,7 +176,7 @@ pub async fn swap(pool: &PgPool, generation: &Generation) -> Result<bool, sqlx::
 /// A generation's rows in the order of their keys, as text: what two rebuilds must agree on.
 pub async fn dump(pool: &PgPool, shape: &dyn Shape, generation: &Generation) -> Result<Vec<Value>, sqlx::Error> {
     let key = shape.columns().first().map_or("id", |(name, _)| name);
-    sqlx::query_scalar(&format!("select row_to_json(row) from {} row order by {key}", generation.table()))
+    sqlx::query_scalar(&format!("select row_to_json(row) from {} row order by organization_id, {key}", generation.table()))
         .fetch_all(pool)
         .await
 }

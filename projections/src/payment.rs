@@ -41,6 +41,8 @@ pub struct RefundItem {
 /// A payment. Amounts are minor units.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentRow {
+    /// The payment's id; of one by hand, derived from its invoice too, because managers choose those ids.
+    pub row_id: Uuid,
     pub payment_id: Uuid,
     pub organization_id: Uuid,
     pub invoice_id: Uuid,
@@ -106,6 +108,7 @@ impl ReadModel for Payments {
     const NAME: &'static str = "payment";
     const VERSION: u32 = 1;
     const COLUMNS: &'static [Column] = &[
+        ("row_id", "uuid not null"),
         ("payment_id", "uuid not null"),
         ("organization_id", "uuid not null"),
         ("invoice_id", "uuid not null"),
@@ -165,7 +168,7 @@ impl ReadModel for Payments {
         Ok(match event.event::<InvoiceEvent>()? {
             Some(
                 InvoiceEvent::PaymentApplied { payment_id, .. } | InvoiceEvent::PaymentReversed { payment_id, .. },
-            ) => vec![payment_id.0],
+            ) => vec![Uuid::new_v5(&event.stream_id, payment_id.0.as_bytes())],
             _ => vec![],
         })
     }
@@ -182,8 +185,8 @@ impl ReadModel for Payments {
             row
         } else {
             match event.event::<InvoiceEvent>()? {
-                Some(InvoiceEvent::PaymentApplied { resident_id, amount, source, .. }) => {
-                    by_hand(key, event, resident_id.0, amount, source)?
+                Some(InvoiceEvent::PaymentApplied { payment_id, resident_id, amount, source, .. }) => {
+                    PaymentRow { payment_id: payment_id.0, ..by_hand(key, event, resident_id.0, amount, source)? }
                 }
                 Some(InvoiceEvent::PaymentReversed { amount, reason, .. }) => {
                     let mut row = row.ok_or(FoldError::Unexpected("taken back before it was recorded"))?;
@@ -233,6 +236,7 @@ fn by_hand(
 impl PaymentRow {
     fn new(key: Uuid, event: &Recorded) -> Self {
         Self {
+            row_id: key,
             payment_id: key,
             organization_id: event.organization.0,
             invoice_id: Uuid::nil(),

@@ -37,6 +37,8 @@ pub struct ResidentRow {
     pub first_name: Option<String>,
     pub last_name: Option<String>,
     pub email: Option<String>,
+    /// Since when this address holds: a sign-in link from before went elsewhere.
+    pub email_since: DateTime<Utc>,
     pub phone: Option<String>,
     /// ISO 639-1.
     pub language: String,
@@ -71,6 +73,7 @@ impl ReadModel for Residents {
         ("first_name", "text"),
         ("last_name", "text"),
         ("email", "text"),
+        ("email_since", "timestamptz not null"),
         ("phone", "text"),
         ("language", "text not null"),
         ("status", "text not null"),
@@ -82,7 +85,7 @@ impl ReadModel for Residents {
         ("erased_at", "timestamptz"),
         ("version", "bigint not null"),
     ];
-    const INDEXES: &'static [&'static str] = &["(organization_id, (coalesce(sort_name, '')), resident_id)"];
+    const INDEXES: &'static [&'static str] = &["(organization_id, (coalesce(sort_name, '')), resident_id)", "(lower(email))"];
     const PERSONAL: Option<(&'static str, &'static [&'static str])> =
         Some(("resident_id", &["first_name", "last_name", "email", "phone", "sort_name", "search"]));
 
@@ -100,6 +103,7 @@ impl ReadModel for Residents {
                     first_name: None,
                     last_name: None,
                     email: address(email),
+                    email_since: event.recorded_at,
                     phone: phone.and_then(Sealed::into_value).map(Into::into),
                     language: language.code().to_owned(),
                     status: "Active".to_owned(),
@@ -136,6 +140,7 @@ impl ResidentRow {
             ResidentEvent::ResidentRenamed { name } => self.rename(name),
             ResidentEvent::ResidentEmailChanged { email } => {
                 self.email = address(email);
+                self.email_since = event.recorded_at;
                 self.index();
             }
             ResidentEvent::ResidentPhoneChanged { phone } => {

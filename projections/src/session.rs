@@ -36,7 +36,7 @@ impl ReadModel for Sessions {
         ("expires_at", "timestamptz not null"),
         ("closed_at", "timestamptz"),
     ];
-    const INDEXES: &'static [&'static str] = &["(resident_id, requested_at)"];
+    const INDEXES: &'static [&'static str] = &["(sign_in_id)", "(resident_id, requested_at)"];
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         Ok(event.event::<SignInEvent>()?.map(|_| event.stream_id).into_iter().collect())

@@ -57,7 +57,7 @@ const FACTS: &[&str] = &[
 impl ReadModel for StreamEvents {
     type Row = StreamEventRow;
     const NAME: &'static str = "stream_event";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("event_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -75,7 +75,7 @@ impl ReadModel for StreamEvents {
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         let shown = matches!(&*event.stream, "invoice" | "payment" | "email");
-        Ok(if shown { vec![Uuid::new_v5(&event.stream_id, &event.version.to_be_bytes())] } else { vec![] })
+        Ok(if shown { vec![Uuid::new_v5(&event.stream_id, format!("{}/{}", event.stream, event.version).as_bytes())] } else { vec![] })
     }
 
     fn fold(_: Option<StreamEventRow>, key: Uuid, event: &Recorded) -> Result<Option<StreamEventRow>, FoldError> {

@@ -4,8 +4,10 @@ set role propty_owner;
 create table log.events (
     organization_id uuid not null,
     aggregate_type text not null,
-    -- text, because postgres-es binds it so
     aggregate_id text not null,
+    -- organization/id. Ids are chosen by clients: the same id in another organization is another stream, so that nobody can take
+    -- or probe another's. Text, because postgres-es binds it so.
+    stream_key text not null check (stream_key = organization_id::text || '/' || aggregate_id),
     sequence bigint not null check (sequence > 0),
     event_type text not null,
     event_version text not null,
@@ -13,8 +15,8 @@ create table log.events (
     payload json not null,
     metadata json not null,
     recorded_at timestamptz not null,
-    primary key (aggregate_type, aggregate_id, sequence)
-) partition by hash (aggregate_id);
+    primary key (aggregate_type, stream_key, sequence)
+) partition by hash (stream_key);
 
 do $$
 begin
@@ -47,7 +49,7 @@ create table log.entries (
     -- leaf of the organization's Merkle tree, index position - 1
     leaf bytea not null check (octet_length(leaf) = 32),
     unique (organization_id, position),
-    unique (aggregate_type, aggregate_id, sequence)
+    unique (aggregate_type, aggregate_id, sequence, organization_id)
 );
 
 create table log.heads (
@@ -110,6 +112,11 @@ alter table log.heads enable row level security, force row level security;
 create policy engine on log.heads to propty_engine using (true) with check (true);
 create policy tenant on log.heads for select to propty_query
     using (organization_id = nullif(current_setting('propty.organization', true), '')::uuid);
+
+-- The events as postgres-es asks for them: its aggregate id is our stream key.
+create view log.streams with (security_invoker = true) as
+    select aggregate_type, stream_key as aggregate_id, sequence, event_type, event_version, payload, metadata from log.events;
+grant select on log.streams to propty_engine;
 
 grant select, insert on log.events, log.entries to propty_engine;
 grant select, insert, delete on log.pending, log.idempotency to propty_engine;

@@ -106,7 +106,7 @@ create table engine.stalled (
     global_position bigint not null,
     reason text not null,
     since timestamptz not null default now(),
-    primary key (read_model, generation, key)
+    primary key (read_model, generation, organization_id, key)
 );
 
 grant select on engine.installation, engine.clock, engine.checkpoints, engine.read_models to propty_query;

@@ -29,7 +29,9 @@ async fn make(node: &Node, args: &Token) -> Result<String, Failure> {
         None => only_organization(node).await?,
     };
     let label = Name::parse(&args.label).map_err(|error| Failure::Told(format!("--label: {error}")))?;
-    let expires_at = node.clock.now() + TimeDelta::days(args.days);
+    let expires_at = TimeDelta::try_days(args.days)
+        .and_then(|days| node.clock.now().checked_add_signed(days))
+        .ok_or_else(|| Failure::Told("--days is out of range".to_owned()))?;
     let (_, token, _) = issue_token(
         &node.engine,
         &Ask::operator(organization),

@@ -44,13 +44,17 @@ async fn the_sample_community_comes_in_whole_and_a_second_time_changes_nothing()
     let client = manager(&world, &import).await;
     let residents = client.until_list("/v1/residents", |list| list.len() == 169).await;
     assert_eq!(client.until_list("/v1/units", |list| list.len() == 148).await.len(), 148);
-    let found = |name: &str| residents.iter().find(|row| row["last_name"] == name).expect("a resident");
-    assert_eq!(found("Charbonneau")["first_name"], "Marie-Ève");
-    assert_eq!(found("Villaseñor")["language"], "es");
+    let found = |first: &str, last: &str| {
+        residents.iter().find(|row| row["first_name"] == first && row["last_name"] == last).expect("a resident")
+    };
+    assert_eq!(found("Marie-Ève", "Charbonneau")["language"], "fr");
+    assert_eq!(found("Alejandro", "Villaseñor")["language"], "es");
     assert!(!json!(residents).to_string().contains("consent"));
+    // What somebody has in credit has no place yet, and that is said.
+    assert!(said(&import).contains("line 4: the credit of 385.00"), "{}", said(&import));
     // What somebody owed before is an invoice, published without a letter.
     let open = client.until_list("/v1/invoices?status=Open", |list| !list.is_empty()).await;
-    let genevieve = found("Beauséjour")["resident_id"].clone();
+    let genevieve = found("Geneviève", "Beauséjour")["resident_id"].clone();
     let balance = open.iter().find(|invoice| invoice["resident_id"] == genevieve).expect("an opening balance");
     assert_eq!(balance["balance"]["amount"], 38_500);
     world.settle().await;

@@ -83,6 +83,8 @@ refusals! {
         NotFound = Missing, "there is no such message";
         StillOnItsWay = Conflict, "the message is still on its way; wait for its outcome";
         AlreadyDelivered = Conflict, "the message was delivered";
+        IdTaken = Conflict, "another message has this id";
+        ReservedId = Invalid, "the new message needs a random (version 4) or time-ordered (version 7) UUID";
         SameId = Invalid, "the new message needs an id of its own";
     }
 }
@@ -110,6 +112,8 @@ pub struct EmailMessage {
     pub phase: Phase,
     pub request: Option<Request>,
     pub frozen: Option<Frozen>,
+    /// The provider's id of it, where it has told one.
+    pub provider_id: Option<String>,
     delayed: bool,
     opened: bool,
     clicked: bool,
@@ -122,6 +126,7 @@ pub struct Request {
     pub property: Option<PropertyId>,
     pub content: EmailContent,
     pub language: Language,
+    cause: String,
 }
 
 #[derive(Debug, Clone)]
@@ -138,9 +143,9 @@ impl Aggregate for EmailMessage {
 
     fn evolve(&mut self, event: &EmailMessageEvent) {
         match event.clone() {
-            EmailMessageEvent::EmailRequested { resident_id, property_id, content, language, .. } => {
+            EmailMessageEvent::EmailRequested { resident_id, property_id, content, language, cause, .. } => {
                 self.phase = Phase::Requested;
-                self.request = Some(Request { resident: resident_id, property: property_id, content, language });
+                self.request = Some(Request { resident: resident_id, property: property_id, content, language, cause });
             }
             // By the provider, once it has the message: as final as a failure.
             EmailMessageEvent::EmailSuppressed { .. } if self.frozen.is_some() => {
@@ -151,7 +156,10 @@ impl Aggregate for EmailMessage {
                 self.phase = Phase::Submitting;
                 self.frozen = Some(Frozen { provider, idempotency_key, address, message });
             }
-            EmailMessageEvent::EmailAccepted { .. } => self.phase = self.phase.max(Phase::Accepted),
+            EmailMessageEvent::EmailAccepted { provider_id } => {
+                self.phase = self.phase.max(Phase::Accepted);
+                self.provider_id = provider_id;
+            }
             EmailMessageEvent::EmailDelayed {} => self.delayed = true,
             EmailMessageEvent::EmailDelivered {} => self.phase = self.phase.max(Phase::Delivered),
             EmailMessageEvent::EmailBounced { .. } => self.phase = self.phase.max(Phase::Bounced),
@@ -180,8 +188,9 @@ impl Command for RequestEmail {
     }
 
     fn decide(self, state: &EmailMessage, _: &Context) -> Decision<EmailMessage> {
-        if state.request.is_some() {
-            return Ok(vec![]);
+        if let Some(known) = &state.request {
+            // Another cause under this id would be an e-mail that silently never goes out.
+            return if known.cause == self.cause { Ok(vec![]) } else { Err(EmailRefusal::IdTaken) };
         }
         Ok(vec![EmailMessageEvent::EmailRequested {
             resident_id: self.resident_id,
@@ -238,7 +247,7 @@ impl Command for SubmitEmail {
         self.message_id.0
     }
 
-    fn decide(self, state: &EmailMessage, _: &Context) -> Decision<EmailMessage> {
+    fn decide(self, state: &EmailMessage, context: &Context) -> Decision<EmailMessage> {
         let request = state.request.as_ref().ok_or(EmailRefusal::NotFound)?;
         if state.phase != Phase::Requested {
             return Ok(vec![]);
@@ -246,7 +255,8 @@ impl Command for SubmitEmail {
         let subject = request.resident.0;
         Ok(vec![EmailMessageEvent::EmailSubmitting {
             provider: self.provider,
-            idempotency_key: format!("email:{}", self.message_id),
+            // The provider's keys are shared by all organizations, and a resent message's id is chosen by a client.
+            idempotency_key: format!("email:{}:{}", context.organization, self.message_id),
             address: Sealed::new(subject, Purpose::Message, self.address),
             message: Sealed::new(subject, Purpose::Message, self.message),
         }])
@@ -317,6 +327,10 @@ impl Command for ResendEmail {
     fn decide(self, state: &EmailMessage, _: &Context) -> Decision<EmailMessage> {
         if self.as_message == self.message_id {
             return Err(EmailRefusal::SameId);
+        }
+        // Version 5 is what the ids of e-mails yet to come are derived with.
+        if self.as_message.0.get_version_num() == 5 {
+            return Err(EmailRefusal::ReservedId);
         }
         if state.resent_as.contains(&self.as_message) {
             return Ok(vec![]);

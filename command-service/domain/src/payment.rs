@@ -457,7 +457,8 @@ impl Command for AbandonPayment {
             | (CancelReason::Rejected { .. }, Phase::Requested | Phase::Submitting) => {
                 Ok(vec![PaymentEvent::PaymentCanceled {
                     invoice_id: quote.invoice,
-                    reserved: matches!(self.reason, CancelReason::Rejected { .. }),
+                    // Also when the claim was refused: closing it keeps a repeated reservation out.
+                    reserved: true,
                     reason: self.reason,
                 }])
             }

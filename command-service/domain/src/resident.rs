@@ -197,8 +197,11 @@ impl Resident {
     }
 
     /// The scope of a command about this resident, whose id the stream itself does not repeat.
+    /// Present homes only: who has left a property is no longer its managers' to change.
     fn scope_of(&self, id: ResidentId) -> Scope {
-        Scope { properties: self.properties.clone(), resident: Some(id) }
+        let mut properties: Vec<PropertyId> = self.homes.iter().map(|home| home.property_id).collect();
+        properties.dedup();
+        Scope { properties, resident: Some(id) }
     }
 }
 
@@ -355,7 +358,7 @@ impl Command for MoveResidentIn {
         self.resident_id.0
     }
 
-    /// The property that the resident comes to: its managers receive them, whoever housed them before.
+    /// The property that the resident comes to; [`Self::decide`] looks at where they come from.
     fn scope(&self, _: &Resident) -> Scope {
         Scope::property(self.home.property_id)
     }
@@ -365,6 +368,10 @@ impl Command for MoveResidentIn {
     }
 
     fn decide(self, state: &Resident, context: &Context) -> Decision<Resident> {
+        // Whoever manages one property only cannot fetch a person out of another: their record would come along.
+        if context.actor.property.is_some_and(|own| !state.properties.contains(&own)) {
+            return Err(ResidentRefusal::NotFound);
+        }
         state.record()?;
         unit_exists(&self.home, context)?;
         Ok(if state.lives_in(self.home.unit_id) { vec![] } else { vec![moved_in(self.home)] })

@@ -12,3 +12,6 @@ pub mod reaction;
 
 pub use effect::Effect;
 pub use reaction::{Process, Step, processes};
+
+#[cfg(test)]
+mod tests;

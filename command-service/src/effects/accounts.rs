@@ -1,10 +1,10 @@
 //! Connected accounts at Stripe: opened once, read when something may have changed.
 
+use chrono::Utc;
 use domain::{
     StripeAccount,
     stripe_account::{AccountReport, RecordStripeAccount},
 };
-use chrono::Utc;
 use events::{StripeAccountEvent, StripeAccountId, stripe_account::StripeAccountStatus};
 use processes::ports::{AccountSnapshot, Outcome};
 
@@ -32,7 +32,8 @@ pub async fn open(effects: &Effects, task: &Task, id: StripeAccountId) -> Result
         // Stripe may have forgotten the key, and would open another account.
         return Ok(Done::Unresolved("stripe's answer was lost; look in its dashboard for the account".to_owned()));
     }
-    let key = format!("account:{id}");
+    // Keys of the platform are shared by all organizations, and ids are chosen by clients.
+    let key = format!("account:{}:{id}", task.organization);
     let outcome = effects.providers.stripe.create_account(&key, name.as_str(), &country, id.0).await;
     match outcome {
         Outcome::Refused(refused) if refused.code == KEY_REUSED => {

@@ -50,11 +50,8 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
     let first = effects.calling(task).await?;
     let tags = PaymentTags { organization: task.organization.0, payment: id.0, invoice: quote.invoice.0 };
     let stripe = &effects.providers.stripe;
-    let created = if Utc::now() - first < KEY_HOLDS {
-        Some(stripe.create_payment_intent(request, &tags).await)
-    } else {
-        None
-    };
+    let created =
+        if Utc::now() - first < KEY_HOLDS { Some(stripe.create_payment_intent(request, &tags).await) } else { None };
     let outcome = if let Some(outcome) = created.filter(|outcome| !repeats_its_failure(outcome, task)) {
         outcome
     } else {
@@ -97,7 +94,12 @@ async fn abandon(effects: &Effects, ask: &Ask, id: PaymentId, reason: CancelReas
 }
 
 /// Which of our payments a PaymentIntent belongs to, for webhooks.
-pub async fn remember(effects: &Effects, organization: OrganizationId, id: PaymentId, intent: &str) -> Result<(), Fault> {
+pub async fn remember(
+    effects: &Effects,
+    organization: OrganizationId,
+    id: PaymentId,
+    intent: &str,
+) -> Result<(), Fault> {
     sqlx::query(
         "insert into engine.provider_objects (provider, external_id, organization_id, aggregate_type, aggregate_id)
          values ('stripe', $1, $2, 'payment', $3) on conflict do nothing",

@@ -73,7 +73,8 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
                 Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
                 Outcome::Done(None) => Outcome::Refused(refused),
                 Outcome::Refused(unseen) => {
-                    let why = format!("stripe refused ({}) and does not show the refunds: {}", refused.code, unseen.why);
+                    let why =
+                        format!("stripe refused ({}) and does not show the refunds: {}", refused.code, unseen.why);
                     return Ok(Done::Unresolved(why));
                 }
                 Outcome::Retry { after, why } => Outcome::Retry { after, why },

@@ -6,13 +6,16 @@ mod sign_in;
 mod tokens;
 mod webhooks;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use edge::{Authenticator, Caller, Problem};
 use poem::{Body, Endpoint, EndpointExt, Response, Route, get, http::StatusCode, post};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::timeout,
+};
 use uuid::Uuid;
 
 use crate::{Ask, Expect, effects::Effects};
@@ -22,6 +25,12 @@ pub use tokens::issue_token;
 
 /// The largest command that is read: a job of 10,000 items fits.
 const LARGEST: usize = 4 * 1024 * 1024;
+/// The largest webhook.
+const LARGEST_WEBHOOK: usize = 512 * 1024;
+/// How long a body may take to arrive.
+const SLOWEST: Duration = Duration::from_secs(20);
+/// Bodies that are read at once; more wait their turn.
+static READING: Semaphore = Semaphore::const_new(64);
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -98,7 +107,7 @@ async fn json(request: &poem::Request, body: Body) -> Result<Value, Problem> {
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Problem::unsupported_media_type());
     }
-    let bytes = bytes(body).await?;
+    let bytes = bytes(body, LARGEST).await?;
     let value: Value =
         serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
     if has_nul(&value) {
@@ -117,11 +126,14 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
-async fn bytes(body: Body) -> Result<Vec<u8>, Problem> {
-    match body.into_bytes_limit(LARGEST).await {
-        Ok(bytes) => Ok(bytes.to_vec()),
-        Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(Problem::too_large(LARGEST)),
-        Err(error) => Err(Problem::malformed(error.to_string())),
+async fn bytes(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    // Never closed, so a place always comes.
+    let _place = READING.acquire().await;
+    match timeout(SLOWEST, body.into_bytes_limit(limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
+        Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(Problem::too_large(limit)),
+        Ok(Err(error)) => Err(Problem::malformed(error.to_string())),
+        Err(_) => Err(Problem::malformed("the body did not arrive in time")),
     }
 }
 

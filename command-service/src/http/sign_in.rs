@@ -22,7 +22,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{CommandState, respond, typed};
-use crate::{Ask, Fault};
+use crate::{Ask, Engine, Fault};
 
 /// Links that one mailbox may ask for within the window.
 const MOST_PER_MAILBOX: usize = 10;
@@ -69,12 +69,23 @@ pub async fn request_link(state: Data<&CommandState>, request: &Request, body: B
     let client = state.authenticator.address(request).unwrap_or_default();
     state.sign_in_limits.admit(&format!("client/{client}"), MOST_PER_CLIENT)?;
     state.sign_in_limits.admit(&format!("mailbox/{}", wanted.email.normalized()), MOST_PER_MAILBOX)?;
-    let engine = &state.effects.engine;
+    let (engine, email) = (state.effects.engine.clone(), wanted.email);
+    // Beside the answer: how long it takes must not tell whether the address is known.
+    tokio::spawn(async move {
+        if let Err(fault) = send_links(&engine, &email, client).await {
+            tracing::error!(error = %fault, "sign-in links could not be requested");
+        }
+    });
+    Ok(respond(StatusCode::ACCEPTED, &json!({ "detail": "if the address is known, a link is on its way" })))
+}
+
+/// Requests a link for each resident whose address it is.
+async fn send_links(engine: &Engine, email: &EmailAddress, client: String) -> Result<(), Fault> {
     let residents: Vec<(Uuid, Uuid)> = sqlx::query_as(
         "select organization_id, resident_id from read.resident
          where lower(email) = $1 and status = 'Active' order by resident_id limit 20",
     )
-    .bind(wanted.email.normalized())
+    .bind(email.normalized())
     .fetch_all(engine.store().pool())
     .await?;
     for (organization, resident) in residents {
@@ -85,10 +96,10 @@ pub async fn request_link(state: Data<&CommandState>, request: &Request, body: B
         let command = RequestSignInLink { sign_in_id: SignInId(Uuid::now_v7()), resident_id: ResidentId(resident) };
         match engine.execute(command, &ask).await {
             Ok(_) | Err(Fault::Refused { .. }) => {}
-            Err(fault) => return Err(fault.into()),
+            Err(fault) => return Err(fault),
         }
     }
-    Ok(respond(StatusCode::ACCEPTED, &json!({ "detail": "if the address is known, a link is on its way" })))
+    Ok(())
 }
 
 /// Trades a link for a session.
@@ -106,7 +117,7 @@ pub async fn open(
     let engine = &state.effects.engine;
     // The link's secret proves the id; whose it is stands with its first event.
     let organization: Option<Uuid> = sqlx::query_scalar(
-        "select organization_id from log.events where aggregate_type = 'sign-in' and aggregate_id = $1 and sequence = 1",
+        "select organization_id from log.entries where aggregate_type = 'sign-in' and aggregate_id = $1 and sequence = 1",
     )
     .bind(id.to_string())
     .fetch_optional(engine.store().pool())
@@ -117,7 +128,7 @@ pub async fn open(
         ..Ask::internal(organization, Role::Process, "sign-in", Uuid::now_v7())
     };
     let answer = engine.execute(OpenSession { sign_in_id: id }, &ask).await?;
-    let position = engine.position(&answer.appended).await?;
+    let position = engine.position(organization, &answer.appended).await?;
     state.authenticator.await_session(id).await?;
     let mut cookie = Cookie::new_with_str(SESSION_COOKIE, credentials.session(id));
     cookie.set_path("/");
@@ -142,7 +153,10 @@ pub async fn close(
         caller.name.strip_prefix("session:").and_then(|id| id.parse().ok()).ok_or_else(Problem::unauthenticated)?;
     let ask = super::ask(&caller, request)?;
     state.effects.engine.execute(CloseSession { sign_in_id: SignInId(id) }, &ask).await?;
-    jar.remove(SESSION_COOKIE);
+    let mut gone = Cookie::named(SESSION_COOKIE);
+    gone.set_path("/");
+    gone.make_removal();
+    jar.add(gone);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

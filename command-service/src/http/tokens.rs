@@ -43,7 +43,7 @@ pub async fn issue_token(
     let expires_at = expires_at.unwrap_or_else(|| engine.clock().now() + TimeDelta::days(90));
     let command = IssueAccessToken { token_id, hash: token.hash.clone(), label, role, property_id, expires_at };
     let answer = engine.execute(command, ask).await?;
-    engine.position(&answer.appended).await?;
+    engine.position(ask.organization, &answer.appended).await?;
     Ok((token_id, token, expires_at))
 }
 

@@ -119,13 +119,13 @@ async fn a_call_whose_outcome_could_not_be_written_is_not_made_again_without_key
     let message = to_be_sent(&world).await;
     world
         .sql(
-            "create function public.full() returns trigger language plpgsql as $$ begin raise 'the disk is full'; end $$;
-             create trigger full before insert on log.events for each row
-                 when (new.event_type in ('EmailAccepted', 'EmailOutcomeUnknown')) execute function public.full()",
+            "create function public.no_room() returns trigger language plpgsql as $$ begin raise 'the disk is full'; end $$;
+             create trigger no_room before insert on log.events for each row
+                 when (new.event_type in ('EmailAccepted', 'EmailOutcomeUnknown')) execute function public.no_room()",
         )
         .await;
     world.settle_at_last().await;
-    world.sql("drop trigger full on log.events").await;
+    world.sql("drop trigger no_room on log.events").await;
     world.settle_at_last().await;
     assert_eq!(world.mail.times(message), 1);
     assert_eq!(phase(&world, message).await, Phase::Unknown);
@@ -209,7 +209,10 @@ async fn what_changed_since_the_request_is_looked_at_before_sending() {
     for message in [without, inactive] {
         assert_eq!((phase(&world, message).await, world.mail.times(message)), (Phase::Suppressed, 0));
     }
-    assert_eq!(world.mail.sent().last().map(|sent| (sent.reference, sent.to.clone())), Some((moved, "ana.ruiz@example.com".to_owned())));
+    assert_eq!(
+        world.mail.sent().last().map(|sent| (sent.reference, sent.to.clone())),
+        Some((moved, "ana.ruiz@example.com".to_owned()))
+    );
     repeats_change_nothing(&world).await;
 }
 
@@ -236,11 +239,10 @@ async fn a_bounced_address_is_suppressed_until_somebody_lifts_it_and_a_repeat_do
     world.settle().await;
     assert_eq!(phase(&world, second).await, Phase::Suppressed);
 
-    let list: String =
-        sqlx::query_scalar("select aggregate_id from log.events where event_type = 'AddressSuppressed'")
-            .fetch_one(world.pool())
-            .await
-            .expect("one entry");
+    let list: String = sqlx::query_scalar("select aggregate_id from log.events where event_type = 'AddressSuppressed'")
+        .fetch_one(world.pool())
+        .await
+        .expect("one entry");
     world.manage("LiftSuppression", json!({ "suppression_id": list, "note": "The mailbox works again" })).await;
     world.settle().await;
     repeats_change_nothing(&world).await;

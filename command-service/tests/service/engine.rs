@@ -132,9 +132,9 @@ async fn a_version_that_is_gone_is_refused_with_the_present_one() {
             Err(other) => panic!("{other:?}"),
         }
     }
-    let answers = join_all((0..6).map(|number| {
-        world.execute(at(Expect::Version(2)), "RelabelUnit", label(&format!("{number}X")))
-    }))
+    let answers = join_all(
+        (0..6).map(|number| world.execute(at(Expect::Version(2)), "RelabelUnit", label(&format!("{number}X")))),
+    )
     .await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
     for answer in answers {
@@ -194,9 +194,14 @@ async fn another_organizations_things_are_as_if_they_were_not() {
     let unit = json!({ "unit_id": Uuid::now_v7(), "property_id": PROPERTY, "label": "1A" });
     let fault = world.execute(stranger(), "AddUnit", unit).await.expect_err("a foreign property");
     assert_eq!(refusal(&fault).1, "NoSuchProperty");
-    // And an id that is taken elsewhere cannot be taken over.
-    let property = world.body("AddProperty", json!({}));
-    assert!(matches!(world.execute(stranger(), "AddProperty", property).await, Err(Fault::Missing)));
+    // And the same id is another thing there.
+    let property = world.body("AddProperty", json!({ "name": "Pine Court" }));
+    let added = world.execute(stranger(), "AddProperty", property).await.expect("a property of their own");
+    assert_eq!(added.appended.version, 1);
+    assert_eq!(
+        world.state::<domain::Property>(PROPERTY.0).await.details.map(|known| String::from(known.name)),
+        Some("Maple Court".to_owned())
+    );
     assert_eq!(world.history(draft).await, ["InvoiceDrafted"]);
 }
 

@@ -28,7 +28,8 @@ async fn everything(world: &World) -> (Vec<Event>, (usize, usize, usize), usize)
 pub async fn repeats_change_nothing(world: &World) {
     let before = everything(world).await;
     // As if the outcome had never been written; what a person or the clock has to decide stays.
-    let undone = "update engine.outbox set state = 'ready', due_at = '-infinity', retry_at = '-infinity', holder = null,
+    let undone =
+        "update engine.outbox set state = 'ready', due_at = '-infinity', retry_at = '-infinity', holder = null,
                   lease_until = null where state in ('done', 'refused')";
     for _ in 0..2 {
         world.sql(undone).await;
@@ -70,11 +71,7 @@ async fn dies_at<F: Future>(future: F, nth: usize) -> bool {
 
 /// Kills the worker at every point where it waits for anything, each time with a new subject; another one goes on.
 /// Whoever prepares leaves the subject's row as the only thing to do.
-pub async fn survives_death_at_every_point(
-    world: &World,
-    prepare: impl AsyncFn() -> Uuid,
-    check: impl AsyncFn(Uuid),
-) {
+pub async fn survives_death_at_every_point(world: &World, prepare: impl AsyncFn() -> Uuid, check: impl AsyncFn(Uuid)) {
     for nth in 1..500 {
         let subject = prepare().await;
         let ended = dies_at(world.worker().drain(), nth).await;

@@ -24,7 +24,7 @@ async fn an_event_yields_its_rows_once_however_often_it_is_read_and_by_whom() {
     world.community().await;
     world.paid().await;
     let before = rows(&world).await;
-    assert!(before.len() > 8);
+    assert!(before.len() >= 7);
     for _ in 0..2 {
         forget(&world).await;
         assert!(world.reactor().catch_up().await.expect("reactions") > 10);
@@ -61,17 +61,18 @@ async fn a_new_process_starts_at_the_head() {
 async fn an_event_that_cannot_be_read_leaves_a_row_for_a_person_and_the_rest_goes_on() {
     let world = World::new().await;
     world.community().await;
+    let id = Uuid::now_v7();
     world
         .sql(&format!(
             "with strange as (
-                 insert into log.events
-                 select organization_id, 'invoice', '{}', 1, 'InvoiceExploded', '1', '{{\"InvoiceExploded\":{{}}}}',
-                        metadata, recorded_at
+                 insert into log.events (organization_id, aggregate_type, aggregate_id, stream_key, sequence, event_type,
+                                         event_version, payload, metadata, recorded_at)
+                 select organization_id, 'invoice', '{id}', organization_id || '/{id}', 1, 'InvoiceExploded', '1',
+                        '{{\"InvoiceExploded\":{{}}}}', metadata, recorded_at
                  from log.events limit 1 returning *
              )
              insert into log.pending (organization_id, aggregate_type, aggregate_id, sequence)
-             select organization_id, aggregate_type, aggregate_id, sequence from strange",
-            Uuid::now_v7()
+             select organization_id, aggregate_type, aggregate_id, sequence from strange"
         ))
         .await;
     let invoice = world.draft().await;

@@ -28,7 +28,7 @@ rm -rf "$2" "$3"
 "#;
 
 impl Running {
-    async fn start() -> Self {
+    fn start() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("propty-command-service-")
             .permissions(std::fs::Permissions::from_mode(0o711))
@@ -65,5 +65,5 @@ pub async fn connect(connection: &Connection) -> PgConnection {
 
 pub async fn server() -> &'static Running {
     static SERVER: OnceCell<Running> = OnceCell::const_new();
-    SERVER.get_or_init(Running::start).await
+    SERVER.get_or_init(async || Running::start()).await
 }

@@ -129,9 +129,13 @@ impl World {
 
     /// Everything that follows, as far as it is due.
     pub async fn settle(&self) {
+        self.react().await;
         loop {
-            self.react().await;
-            if self.worker().drain().await.expect("work") == 0 {
+            let done = self.worker().drain().await.expect("work");
+            // Webhooks are no tasks, and events follow from them.
+            self.sequence().await;
+            let read = self.reactor().catch_up().await.expect("reactions");
+            if done == 0 && read == 0 {
                 return;
             }
         }
@@ -139,7 +143,8 @@ impl World {
 
     /// As if everybody who held a row had died and every pause had passed.
     pub async fn hurry(&self) {
-        let statements = "update engine.outbox set retry_at = '-infinity', lease_until = '-infinity' where state = 'ready';
+        let statements =
+            "update engine.outbox set retry_at = '-infinity', lease_until = '-infinity' where state = 'ready';
              update engine.webhooks set retry_at = '-infinity' where state = 'received'";
         self.pool().execute(statements).await.expect("statements");
     }
@@ -178,10 +183,10 @@ impl World {
     }
 
     /// A command's example, with some fields replaced.
-    pub fn body(&self, name: &str, fields: Value) -> Value {
+    pub fn body(&self, name: &str, mut fields: Value) -> Value {
         let mut body = self.effects.registry.get(name).expect("a command").example.clone();
-        for (field, value) in fields.as_object().into_iter().flatten() {
-            body[field] = value.clone();
+        for (field, value) in fields.as_object_mut().into_iter().flatten() {
+            body[field.as_str()] = value.take();
         }
         body
     }
@@ -293,14 +298,13 @@ impl World {
 
     /// The state of the only row of this name that is about this id.
     pub async fn row(&self, name: &str, about: Uuid) -> (String, String) {
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "select key, state from engine.outbox where name = $1 and body::text like '%' || $2 || '%'",
-        )
-        .bind(name)
-        .bind(about.to_string())
-        .fetch_all(self.pool())
-        .await
-        .expect("rows");
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("select key, state from engine.outbox where name = $1 and body::text like '%' || $2 || '%'")
+                .bind(name)
+                .bind(about.to_string())
+                .fetch_all(self.pool())
+                .await
+                .expect("rows");
         assert_eq!(rows.len(), 1, "{name} of {about}");
         rows.into_iter().next().expect("a row")
     }

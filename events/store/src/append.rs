@@ -96,9 +96,9 @@ pub async fn append(
              from unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[])
                  with ordinality as added (stream, id, version, type, type_version, payload, ordinality)
          ), stored as (
-             insert into log.events (organization_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
+             insert into log.events (organization_id, aggregate_type, aggregate_id, stream_key, sequence, event_type, event_version,
                                      payload, metadata, recorded_at)
-             select $1, stream, id, version, type, type_version, payload::json, $8::json, $9 from added
+             select $1, stream, id, $1::text || '/' || id, version, type, type_version, payload::json, $8::json, $9 from added
          ), queued as (
              insert into log.pending (organization_id, aggregate_type, aggregate_id, sequence)
              select $1, stream, id, version from added order by ordinality

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use events::OrganizationId;
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::{
     sync::{Notify, oneshot, watch},
@@ -13,8 +14,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// An event by its stream and version.
-pub type Place = (Uuid, i64);
+/// An event by its organization, its stream's id and its version.
+pub type Place = (OrganizationId, Uuid, i64);
 
 /// How often a waiter asks the database when another process is the sequencer.
 const ASK: Duration = Duration::from_millis(25);
@@ -170,13 +171,19 @@ pub async fn head(pool: &PgPool) -> Result<i64, sqlx::Error> {
 }
 
 /// The organization's position of an event, once it has one.
-pub async fn lookup(pool: &PgPool, stream: &str, (id, version): Place) -> Result<Option<i64>, sqlx::Error> {
+pub async fn lookup(
+    pool: &PgPool,
+    stream: &str,
+    (organization, id, version): Place,
+) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar(
-        "select position from log.entries where aggregate_type = $1 and aggregate_id = $2 and sequence = $3",
+        "select position from log.entries
+         where aggregate_type = $1 and aggregate_id = $2 and sequence = $3 and organization_id = $4",
     )
     .bind(stream)
     .bind(id.to_string())
     .bind(version)
+    .bind(organization.0)
     .fetch_optional(pool)
     .await
 }
@@ -192,9 +199,9 @@ mod tests {
     #[test]
     fn interest_of_a_failed_command_is_forgotten() {
         let positions = Positions::default();
-        let kept = positions.expect((Uuid::nil(), 1));
-        drop(positions.expect((Uuid::nil(), 1)));
-        drop(positions.expect((Uuid::nil(), 2)));
+        let kept = positions.expect((OrganizationId(Uuid::nil()), Uuid::nil(), 1));
+        drop(positions.expect((OrganizationId(Uuid::nil()), Uuid::nil(), 1)));
+        drop(positions.expect((OrganizationId(Uuid::nil()), Uuid::nil(), 2)));
         assert_eq!(waiting(&positions), 1);
         drop(kept);
         assert_eq!(waiting(&positions), 0);
@@ -204,8 +211,11 @@ mod tests {
     #[test]
     fn everybody_who_waits_for_a_place_is_told_once() {
         let positions = Positions::default();
-        let mut both = [positions.expect((Uuid::nil(), 1)), positions.expect((Uuid::nil(), 1))];
-        positions.assigned([("note", (Uuid::nil(), 1), 7)].into_iter());
+        let mut both = [
+            positions.expect((OrganizationId(Uuid::nil()), Uuid::nil(), 1)),
+            positions.expect((OrganizationId(Uuid::nil()), Uuid::nil(), 1)),
+        ];
+        positions.assigned([("note", (OrganizationId(Uuid::nil()), Uuid::nil(), 1), 7)].into_iter());
         for one in &mut both {
             assert_eq!(one.receiver.try_recv(), Ok(("note".to_owned(), 7)));
         }

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
+use events::OrganizationId;
 use sqlx::{Acquire, PgPool, Row};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -122,7 +123,8 @@ impl Sequencer {
         sqlx::query("select pg_notify('propty_log', $1)").bind(global.to_string()).execute(&mut *transaction).await?;
         transaction.commit().await?;
         self.positions.assigned(pending.iter().zip(&positions).filter_map(|(event, position)| {
-            Some((event.stream.as_str(), (event.stream_id.parse().ok()?, event.version), *position))
+            let place = (OrganizationId(event.organization), event.stream_id.parse().ok()?, event.version);
+            Some((event.stream.as_str(), place, *position))
         }));
         self.positions.advance(global);
         Ok(Some(pending.len()))
@@ -172,13 +174,19 @@ fn stopped(stop: &watch::Receiver<bool>) -> bool {
 
 /// The committed events that wait for a position, oldest first, with their leaves.
 async fn pending(connection: &mut sqlx::PgConnection) -> Result<Vec<Pending>, sqlx::Error> {
+    // Event by event, by the index: see `Subscription::page`.
     let rows = sqlx::query(
         "select waiting.id, stored.organization_id, stored.aggregate_type, stored.aggregate_id, stored.sequence,
                 stored.event_type, stored.event_version, stored.recorded_at,
                 sha256(convert_to(stored.payload::text, 'UTF8')) as payload,
                 sha256(convert_to(stored.metadata::text, 'UTF8')) as metadata
          from (select * from log.pending order by id limit $1) waiting
-         join log.events stored using (aggregate_type, aggregate_id, sequence)
+         cross join lateral (
+             select * from log.events event
+             where event.aggregate_type = waiting.aggregate_type and event.sequence = waiting.sequence
+                 and event.stream_key = waiting.organization_id::text || '/' || waiting.aggregate_id
+             limit 1
+         ) stored
          order by waiting.id",
     )
     .bind(BATCH)

@@ -40,7 +40,8 @@ impl std::fmt::Debug for Store {
 impl Store {
     pub fn new(pool: PgPool, keyring: Keyring, positions: Positions) -> Self {
         let statements = database::for_single_statements(&pool);
-        let repository = PostgresEventRepository::new(statements.clone()).with_tables("log.events", "log.no_snapshots");
+        let repository =
+            PostgresEventRepository::new(statements.clone()).with_tables("log.streams", "log.no_snapshots");
         Self { pool, statements, repository, keyring, upcasters: events::upcast::all(), positions }
     }
 
@@ -80,7 +81,8 @@ impl Store {
     pub async fn remember(&self, context: &CommandContext, answer: &Appended) -> Result<(), AppendError> {
         if let Some(key) = &context.idempotency {
             let answer = serde_json::to_value(answer)?;
-            idempotency::store(&self.statements, context.metadata.organization, &context.metadata, key, &answer).await?;
+            idempotency::store(&self.statements, context.metadata.organization, &context.metadata, key, &answer)
+                .await?;
         }
         Ok(())
     }
@@ -91,7 +93,7 @@ impl Store {
         organization: OrganizationId,
         id: &str,
     ) -> Result<Vec<EventEnvelope<A>>, LoadError> {
-        let stored = self.repository.get_events::<A>(id).await?;
+        let stored = self.repository.get_events::<A>(&format!("{organization}/{id}")).await?;
         if stored.iter().any(|event| owner(event) != Some(organization)) {
             return Err(AppendError::Foreign.into());
         }

@@ -75,12 +75,19 @@ impl Subscription {
 
     /// Up to `limit` events after a position.
     pub async fn page(&self, after: i64, limit: i64) -> Result<Page, AppendError> {
+        // The planner takes the key's columns for independent, expects next to nothing of a plain join, and reads all events
+        // there are for every page. The `limit` leaves it one way: event by event, by the index.
         let rows = sqlx::query(
             "select entry.global_position, entry.position, entry.organization_id, entry.aggregate_type, entry.aggregate_id,
                     entry.sequence, stored.event_type, stored.event_version, stored.recorded_at, stored.payload,
                     stored.metadata
              from log.entries entry
-             join log.events stored using (aggregate_type, aggregate_id, sequence)
+             cross join lateral (
+                 select * from log.events event
+                 where event.aggregate_type = entry.aggregate_type and event.sequence = entry.sequence
+                     and event.stream_key = entry.organization_id::text || '/' || entry.aggregate_id
+                 limit 1
+             ) stored
              where entry.global_position > $1 and entry.global_position <= $1 + $2
              order by entry.global_position",
         )

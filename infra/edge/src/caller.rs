@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -105,7 +106,9 @@ impl Authenticator {
     pub fn address(&self, request: &Request) -> Option<String> {
         match &self.address_header {
             Some(name) => {
-                request.header(name.as_str()).map(|value| value.split(',').next().unwrap_or(value).trim().to_owned())
+                // The last entry is the one that our own proxy wrote; earlier ones are whatever the client sent.
+                let last = request.header(name.as_str())?.rsplit(',').next()?.trim();
+                last.parse::<IpAddr>().ok().map(|address| address.to_string())
             }
             None => request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()),
         }
@@ -157,9 +160,11 @@ impl Authenticator {
         let Ok(id) = id.parse::<uuid::Uuid>() else { return Ok(None) };
         let row = sqlx::query(
             "select session.organization_id, session.resident_id, session.expires_at from read.session session
-             join read.resident resident using (resident_id)
+             join read.resident resident using (organization_id, resident_id)
              where sign_in_id = $1 and opened_at is not null and closed_at is null and resident.status = 'Active'
-                 and resident.erased_at is null",
+                 and resident.erased_at is null
+                 -- a link that went to an address which was corrected since opens nothing
+                 and session.requested_at >= resident.email_since",
         )
         .bind(id)
         .fetch_optional(&self.pool)

@@ -1,6 +1,6 @@
 //! The HTTP server and its health pages.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use poem::{
     Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler,
@@ -13,7 +13,9 @@ use tokio::sync::watch;
 
 use crate::{Host, HostError, Stop};
 
-const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(10);
+/// A connection that says nothing is closed.
+const IDLE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
 struct Health {
@@ -43,7 +45,7 @@ where
         let until = async move {
             let _ = told.wait_for(|told| *told).await;
         };
-        let server = poem::Server::new_with_acceptor(acceptor);
+        let server = poem::Server::new_with_acceptor(acceptor).idle_timeout(IDLE);
         if let Err(error) = server.run_with_graceful_shutdown(app, until, Some(GRACE)).await {
             tracing::error!(%error, "the HTTP server ended");
         }

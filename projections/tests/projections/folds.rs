@@ -101,13 +101,14 @@ async fn payments_by_hand_are_rows_like_any_other() {
     let bill = story.publishes(&mut world, 1, 30_000, "2026-01-31").await;
     let check = story.pays_by_hand(&mut world, 1, bill, (10_000, 20_000), "2026-01-04", start()).await;
     world.drain().await;
-    row_is!(world, "payment", check, {
-        "kind": "Offline", "status": "Succeeded", "method": "Check", "reference": "No. 17", "received_on": "2026-01-04",
+    let row = Uuid::new_v5(&bill, check.as_bytes());
+    row_is!(world, "payment", row, {
+        "payment_id": check, "kind": "Offline", "status": "Succeeded", "method": "Check", "reference": "No. 17", "received_on": "2026-01-04",
         "invoice_id": bill, "total": 10_000,
     });
     story.corrects(&mut world, bill, check, (10_000, 30_000), start()).await;
     world.drain().await;
-    row_is!(world, "payment", check, { "status": "Failed", "reversed": 10_000 });
+    row_is!(world, "payment", row, { "status": "Failed", "reversed": 10_000 });
     row_is!(world, "invoice", bill, { "balance": 30_000, "paid": 0, "settled_at": null });
     let mut tenant = world.tenant(story.organization).await;
     let found = payment::detail(&mut tenant, Visibility::default(), check).await.expect("an answer").expect("it");

@@ -63,7 +63,7 @@ impl Connection {
         let open = async {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(stream)
+            Ok::<_, std::io::Error>(stream)
         };
         Ok(Self { stream: open.await.map_err(lost)?, buffer: Vec::with_capacity(4096) })
     }

@@ -110,7 +110,7 @@ impl World {
             ),
             (
                 "streams with a gap",
-                "select count(*) from (select 1 from log.events group by aggregate_type, aggregate_id
+                "select count(*) from (select 1 from log.events group by organization_id, aggregate_type, aggregate_id
                  having min(sequence) <> 1 or max(sequence) <> count(*)) gap",
             ),
             ("read models that are stalled", "select count(*) from engine.stalled"),

@@ -1,6 +1,10 @@
 //! What every world begins with, lived through once: two organizations with tokens, Stripe connected, a letter delivered.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
 
 use serde_json::json;
 use tokio::sync::OnceCell;
@@ -26,7 +30,13 @@ pub struct Template {
 /// The template of this process.
 pub async fn template() -> &'static Template {
     static TEMPLATE: OnceCell<Template> = OnceCell::const_new();
-    TEMPLATE.get_or_init(make).await
+    static TRIED: AtomicBool = AtomicBool::new(false);
+    let once = || async {
+        // Where it fails it fails for everyone: waiting again in each journey would take an hour to say so.
+        assert!(!TRIED.swap(true, Ordering::Relaxed), "the template could not be made; the first failure tells why");
+        make().await
+    };
+    TEMPLATE.get_or_init(once).await
 }
 
 async fn make() -> Template {

@@ -71,7 +71,7 @@ fn address() -> Sealed<EmailAddress> {
 fn handing_over() -> EmailMessageEvent {
     EmailMessageEvent::EmailSubmitting {
         provider: "resend".into(),
-        idempotency_key: format!("email:{MESSAGE}"),
+        idempotency_key: format!("email:{}:{MESSAGE}", crate::testing::context(crate::Facts::default()).organization),
         address: address(),
         message: Sealed::new(RESIDENT.0, Purpose::Message, json!({ "subject": "March" })),
     }

@@ -3,14 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use cqrs_es::{AggregateError, EventStore};
-use event_store::{AppendError, store::LoadError};
 use ring::digest::{SHA256, digest};
 use sqlx::{Connection, Row};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{
-    note::{Note, add, cause, read, written},
+    note::{Note, add, read, written},
     world::{World, context, organization},
 };
 
@@ -99,15 +98,19 @@ async fn a_transaction_whose_begin_was_cancelled_swallows_nothing() {
 }
 
 #[tokio::test]
-async fn a_stream_of_another_organization_is_foreign() {
+async fn the_same_id_in_another_organization_is_another_stream() {
     let world = World::new().await;
     let (ours, theirs) = (context(organization()), context(organization()));
     let id = Uuid::now_v7();
     add(&world.store, &theirs, id, vec![written("theirs")]).await.expect("an event");
-    let error = cause::<LoadError, _>(read(&world.store, &ours, id).await);
-    assert!(matches!(error, LoadError::Store(AppendError::Foreign)));
-    let error = cause::<LoadError, _>(add(&world.store, &ours, id, vec![written("ours")]).await);
-    assert!(matches!(error, LoadError::Store(AppendError::Foreign)));
+    let events = async |context| {
+        let scoped = world.store.scoped(context);
+        EventStore::<Note>::load_events(&scoped, &id.to_string()).await.expect("a stream").len()
+    };
+    assert_eq!(events(&ours).await, 0);
+    add(&world.store, &ours, id, vec![written("ours")]).await.expect("an event");
+    add(&world.store, &ours, id, vec![written("more")]).await.expect("an event");
+    assert_eq!((events(&ours).await, events(&theirs).await), (2, 1));
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn what_one_organization_sealed_another_cannot_open() {
     // Our organization has a key for the same subject and purpose.
     add(&world.store, &ours, Uuid::now_v7(), vec![signed(subject, Purpose::Contact, NAME)]).await.expect("an event");
     sqlx::query(
-        "insert into log.events select $1, aggregate_type, $2, sequence, event_type, event_version, payload, $3::json,
+        "insert into log.events select $1, aggregate_type, $2, $1::text || '/' || $2, sequence, event_type, event_version, payload, $3::json,
              recorded_at from log.events where aggregate_id = $4",
     )
     .bind(ours.metadata.organization.0)

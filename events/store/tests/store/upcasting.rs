@@ -54,7 +54,7 @@ async fn an_old_row_reads_as_todays_event() {
     let mut payload = json!({ "Scribbled": { "body": body } });
     world.store.keyring().seal(context.metadata.organization, &mut payload).await.expect("a sealed value");
     sqlx::query(
-        "with old as (insert into log.events values ($1, 'note', $2, 1, 'Scribbled', '1', $3::json, $4::json, now()))
+        "with old as (insert into log.events values ($1, 'note', $2, $1::text || '/' || $2, 1, 'Scribbled', '1', $3::json, $4::json, now()))
          insert into log.pending (organization_id, aggregate_type, aggregate_id, sequence) values ($1, 'note', $2, 1)",
     )
     .bind(context.metadata.organization.0)

@@ -1,0 +1,301 @@
+//! What follows from which event, and that it always follows in the same way.
+
+use chrono::{DateTime, TimeDelta};
+use domain::Command;
+use events::{
+    Event, InvoiceEvent, InvoiceId, Metadata, Money, OrganizationId, PaymentEvent, PaymentId, Recorded, Role, Sealed,
+    email::BounceKind,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Step, processes};
+
+const SUBJECT: Uuid = Uuid::from_u128(0x77);
+const ORGANIZATION: OrganizationId = OrganizationId(Uuid::from_u128(0x01));
+const OTHER: Uuid = Uuid::from_u128(0x88);
+
+fn recorded(stream: &str, payload: Value) -> Recorded {
+    let event_type = payload.as_object().and_then(|event| event.keys().next()).cloned().expect("a name");
+    Recorded {
+        global_position: 9,
+        organization: ORGANIZATION,
+        position: 5,
+        stream: stream.to_owned(),
+        stream_id: SUBJECT,
+        version: 3,
+        event_type,
+        recorded_at: DateTime::UNIX_EPOCH,
+        metadata: Metadata {
+            organization: ORGANIZATION,
+            actor: "token:test".to_owned(),
+            role: Role::OrganizationManager,
+            correlation: Uuid::nil(),
+            causation: None,
+            command: "Test".to_owned(),
+            command_id: Uuid::nil(),
+            client_address: None,
+        },
+        payload,
+    }
+}
+
+fn event<E: Event>(event: &E) -> Recorded {
+    recorded(E::STREAM, serde_json::to_value(event).expect("an event"))
+}
+
+/// What every process does about an event: its name, what it asks for, and how long it waits first.
+fn follows(event: &Recorded) -> Vec<(&'static str, Value, TimeDelta)> {
+    let mut all = Vec::new();
+    for process in processes() {
+        let steps = (process.react)(event).expect("a reaction");
+        assert_eq!((process.react)(event).expect("a reaction"), steps, "a reaction is pure");
+        all.extend(steps.into_iter().map(|step| match step {
+            Step::Effect { effect, after } => (process.name, serde_json::to_value(effect).expect("an effect"), after),
+            Step::Command { name, body, otherwise } => {
+                let otherwise = otherwise.map(|(name, body)| json!({ name: body }));
+                (process.name, json!({ name: body, "otherwise": otherwise }), TimeDelta::zero())
+            }
+        }));
+    }
+    all
+}
+
+/// Exactly this follows, at once.
+fn leads_to(event: &Recorded, process: &'static str, step: &Value) {
+    assert_eq!(follows(event), [(process, step.clone(), TimeDelta::zero())], "{}", event.event_type);
+}
+
+fn money(amount: i64) -> Money {
+    Money::try_new(amount, events::Currency::USD).expect("an amount")
+}
+
+fn command<C: Command>(command: &C) -> Value {
+    json!({ C::NAME: command, "otherwise": null })
+}
+
+fn message_of(event: &Recorded) -> Value {
+    json!(Uuid::new_v5(&ORGANIZATION.0, format!("email/{}", event.reference()).as_bytes()))
+}
+
+#[test]
+fn the_names_that_keys_are_made_of_stay() {
+    let names: Vec<_> = processes().iter().map(|process| process.name).collect();
+    assert_eq!(names, ["payments", "letters", "bounces", "accounts", "jobs", "erasure"]);
+    assert_eq!(recorded("invoice", json!({ "X": {} })).reference(), format!("invoice/{SUBJECT}/3"));
+}
+
+#[test]
+fn a_payment_reserves_submits_and_books_or_gives_back() {
+    let (invoice_id, payment_id) = (InvoiceId(OTHER), PaymentId(SUBJECT));
+    let amount = money(10_000);
+    let requested = event(&PaymentEvent::PaymentRequested { invoice_id, amount });
+    let why = json!({ "NotReserved": { "why": "the invoice could not be claimed" } });
+    leads_to(
+        &requested,
+        "payments",
+        &json!({
+            "ReservePayment": { "invoice_id": invoice_id, "payment_id": payment_id, "amount": amount },
+            "otherwise": { "AbandonPayment": { "payment_id": payment_id, "reason": why } }
+        }),
+    );
+    let reserved = event(&InvoiceEvent::PaymentReserved { payment_id: PaymentId(OTHER), amount });
+    leads_to(&reserved, "payments", &json!({ "SubmitPayment": { "payment_id": OTHER } }));
+    let submitted = PaymentEvent::PaymentSubmitted { intent: "pi_1".to_owned(), client_secret: Sealed::Erased };
+    assert_eq!(
+        follows(&event(&submitted)),
+        [("payments", json!({ "WatchPayment": { "payment_id": SUBJECT } }), TimeDelta::minutes(1))]
+    );
+    let succeeded = PaymentEvent::PaymentSucceeded { invoice_id, amount, charge: None, card: None };
+    leads_to(
+        &event(&succeeded),
+        "payments",
+        &command(&domain::invoice::ApplyPayment { invoice_id, payment_id, amount }),
+    );
+}
+
+#[test]
+fn an_end_without_money_releases_the_claim_if_there_was_one() {
+    for (reason, released) in [
+        (json!("Requested"), "Canceled"),
+        (json!("AtProvider"), "Canceled"),
+        (json!("Expired"), "Expired"),
+        (json!({ "NotReserved": { "why": "taken" } }), "Failed"),
+        (json!({ "Rejected": { "code": "account_invalid" } }), "Failed"),
+    ] {
+        let canceled = |reserved| {
+            let body = json!({ "invoice_id": OTHER, "reason": reason, "reserved": reserved });
+            recorded("payment", json!({ "PaymentCanceled": body }))
+        };
+        let release = json!({ "invoice_id": OTHER, "payment_id": SUBJECT, "reason": released });
+        leads_to(&canceled(true), "payments", &json!({ "ReleasePayment": release, "otherwise": null }));
+        assert_eq!(follows(&canceled(false)), []);
+    }
+    let asked = recorded("payment", json!({ "PaymentCancellationRequested": { "reason": "Requested" } }));
+    leads_to(&asked, "payments", &json!({ "CancelPayment": { "payment_id": SUBJECT } }));
+}
+
+#[test]
+fn a_refund_is_submitted_and_leaves_the_invoice() {
+    let requested = recorded("payment", json!({ "RefundRequested": { "refund_id": OTHER, "amount": money(100) } }));
+    leads_to(&requested, "payments", &json!({ "SubmitRefund": { "payment_id": SUBJECT, "refund_id": OTHER } }));
+    // What leaves the invoice, not what the resident gets: the fee was never on it.
+    let invoice = Uuid::from_u128(0x99);
+    let succeeded = recorded(
+        "payment",
+        json!({ "RefundSucceeded": {
+            "refund_id": OTHER, "invoice_id": invoice, "amount": money(10_383), "reversed": money(10_000), "refund": "re_1"
+        } }),
+    );
+    let reverse = json!({ "invoice_id": invoice, "payment_id": SUBJECT, "refund_id": OTHER, "amount": money(10_000) });
+    leads_to(&succeeded, "payments", &json!({ "ReversePayment": reverse, "otherwise": null }));
+}
+
+#[test]
+fn what_is_only_known_leads_to_nothing() {
+    for (stream, name, body) in [
+        ("payment", "PaymentOutcomeUnknown", json!({ "cause": "TimedOut" })),
+        ("payment", "PaymentDeclined", json!({ "code": "card_declined" })),
+        ("payment", "PaymentProcessing", json!({})),
+        ("payment", "PaymentActionRequired", json!({})),
+        ("payment", "PaymentQuarantined", json!({ "expected": money(1), "seen_amount": 2, "seen_currency": "USD" })),
+        ("payment", "RefundOutcomeUnknown", json!({ "refund_id": OTHER, "cause": "TimedOut" })),
+        ("payment", "RefundFailed", json!({ "refund_id": OTHER, "amount": money(1), "code": "x" })),
+        ("invoice", "InvoiceDiscarded", json!({})),
+        ("invoice", "InvoiceVoided", json!({ "reason": "Billed twice" })),
+        ("invoice", "InvoicePublished", json!({ "resident_id": OTHER, "notify": false })),
+        ("email", "EmailAccepted", json!({ "provider_id": "x" })),
+        ("email", "EmailDelivered", json!({})),
+        ("email", "EmailFailed", json!({ "reason": "x" })),
+        // Nothing is sent again by itself.
+        ("email", "EmailOutcomeUnknown", json!({ "why": "timed out" })),
+        ("stripe-account", "StripeAccountDisconnected", json!({ "at_provider": true })),
+        ("job", "JobCompleted", json!({ "succeeded": 1, "refused": 0 })),
+        ("sign-in", "SessionClosed", json!({})),
+        ("comet", "CometSighted", json!({})),
+    ] {
+        assert_eq!(follows(&recorded(stream, json!({ name: body }))), [], "{name}");
+    }
+}
+
+#[test]
+fn a_letter_follows_from_its_cause_under_an_id_of_its_own() {
+    let letter = |event: &Recorded, occasion: Value| {
+        let body = json!({ "message_id": message_of(event), "occasion": occasion, "cause": event.reference() });
+        leads_to(event, "letters", &json!({ "ComposeEmail": body }));
+    };
+    let published = recorded("invoice", json!({ "InvoicePublished": { "resident_id": OTHER, "notify": true } }));
+    letter(&published, json!({ "InvoicePublished": { "invoice_id": SUBJECT } }));
+    let applied = recorded(
+        "invoice",
+        json!({ "PaymentApplied": {
+            "payment_id": OTHER, "resident_id": OTHER, "amount": money(5), "balance": money(0), "source": "Online"
+        } }),
+    );
+    let receipt = json!({ "invoice_id": SUBJECT, "payment_id": OTHER, "amount": money(5), "balance": money(0) });
+    letter(&applied, json!({ "PaymentReceived": receipt }));
+    let asked = json!({ "resident_id": OTHER, "expires_at": "2026-01-01T00:00:00Z" });
+    let asked = recorded("sign-in", json!({ "SignInLinkRequested": asked }));
+    letter(&asked, json!({ "SignInLink": { "sign_in_id": SUBJECT, "resident_id": OTHER } }));
+
+    let mut later = published.clone();
+    later.version += 1;
+    assert_ne!(message_of(&later), message_of(&published));
+    assert_ne!(follows(&later), follows(&published), "another cause is another letter");
+}
+
+#[test]
+fn a_message_is_sent_and_sent_again_as_another() {
+    let requested = recorded(
+        "email",
+        json!({ "EmailRequested": {
+            "resident_id": OTHER, "content": { "SignInLink": { "sign_in_id": OTHER } }, "language": "en",
+            "fallback": false, "template": 1, "cause": "sign-in/1/1"
+        } }),
+    );
+    leads_to(&requested, "letters", &json!({ "SendEmail": { "message_id": SUBJECT } }));
+    let again = recorded("email", json!({ "EmailResendRequested": { "as_message": OTHER } }));
+    let body = json!({ "message_id": OTHER, "occasion": { "Resend": { "of": SUBJECT } }, "cause": again.reference() });
+    leads_to(&again, "letters", &json!({ "ComposeEmail": body }));
+}
+
+#[test]
+fn only_a_final_bounce_or_a_complaint_suppresses() {
+    let suppressed = |cause: &str| json!({ "SuppressAddress": { "message_id": SUBJECT, "cause": cause } });
+    let bounced = |kind: BounceKind| {
+        let body = json!({ "kind": kind, "reason": "General", "address": Sealed::<String>::Erased });
+        recorded("email", json!({ "EmailBounced": body }))
+    };
+    leads_to(&bounced(BounceKind::Permanent), "bounces", &suppressed("HardBounce"));
+    assert_eq!(follows(&bounced(BounceKind::Transient)), []);
+    assert_eq!(follows(&bounced(BounceKind::Undetermined)), []);
+    let complained = recorded("email", json!({ "EmailComplained": { "address": Sealed::<String>::Erased } }));
+    leads_to(&complained, "bounces", &suppressed("Complaint"));
+}
+
+#[test]
+fn an_account_is_opened_and_read_again() {
+    let asked =
+        recorded("stripe-account", json!({ "StripeConnectionRequested": { "name": "Maple", "country": "US" } }));
+    leads_to(&asked, "accounts", &json!({ "OpenStripeAccount": { "stripe_account_id": SUBJECT } }));
+    let again = recorded("stripe-account", json!({ "StripeReconnectionRequested": {} }));
+    leads_to(&again, "accounts", &json!({ "ReadStripeAccount": { "stripe_account_id": SUBJECT } }));
+}
+
+#[test]
+fn a_job_goes_on_from_where_it_is_until_its_end() {
+    let work = json!({ "PublishInvoices": { "invoices": [OTHER], "notify": false } });
+    let started = recorded("job", json!({ "JobStarted": { "property_id": OTHER, "work": work } }));
+    leads_to(&started, "jobs", &json!({ "RunJob": { "job_id": SUBJECT, "after": 0 } }));
+    let progressed =
+        |done: u32| recorded("job", json!({ "JobProgressed": { "results": [], "done": done, "total": 250 } }));
+    leads_to(&progressed(100), "jobs", &json!({ "RunJob": { "job_id": SUBJECT, "after": 100 } }));
+    assert_eq!(follows(&progressed(250)), []);
+}
+
+#[test]
+fn an_erasure_destroys_the_keys_that_it_names() {
+    let body = json!({ "purposes": ["contact", "message"], "retained": [] });
+    let erased = recorded("resident", json!({ "ResidentErased": body }));
+    let destroy = json!({ "resident_id": SUBJECT, "purposes": ["contact", "message"] });
+    leads_to(&erased, "erasure", &json!({ "DestroyKeys": destroy }));
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_of_the_processes_that_it_concerns() {
+    let strange = recorded("invoice", json!({ "InvoiceExploded": {} }));
+    let failing: Vec<_> =
+        processes().iter().filter(|process| (process.react)(&strange).is_err()).map(|process| process.name).collect();
+    assert_eq!(failing, ["payments", "letters"]);
+}
+
+/// Keys are kept for good, so the words that stand in outbox rows must be understood for good.
+#[test]
+fn rows_already_written_are_understood() {
+    for (body, name) in [
+        (json!({ "SubmitPayment": { "payment_id": SUBJECT } }), "SubmitPayment"),
+        (json!({ "WatchPayment": { "payment_id": SUBJECT } }), "WatchPayment"),
+        (json!({ "CancelPayment": { "payment_id": SUBJECT } }), "CancelPayment"),
+        (json!({ "SubmitRefund": { "payment_id": SUBJECT, "refund_id": OTHER } }), "SubmitRefund"),
+        (json!({ "OpenStripeAccount": { "stripe_account_id": SUBJECT } }), "OpenStripeAccount"),
+        (json!({ "ReadStripeAccount": { "stripe_account_id": SUBJECT } }), "ReadStripeAccount"),
+        (json!({ "SendEmail": { "message_id": SUBJECT } }), "SendEmail"),
+        (json!({ "SuppressAddress": { "message_id": SUBJECT, "cause": "HardBounce" } }), "SuppressAddress"),
+        (json!({ "RunJob": { "job_id": SUBJECT, "after": 7 } }), "RunJob"),
+        (json!({ "DestroyKeys": { "resident_id": SUBJECT, "purposes": ["contact"] } }), "DestroyKeys"),
+        (
+            json!({ "ComposeEmail": {
+                "message_id": SUBJECT, "occasion": { "Resend": { "of": OTHER } }, "cause": "email/1/1"
+            } }),
+            "ComposeEmail",
+        ),
+    ] {
+        let effect: crate::Effect = serde_json::from_value(body.clone()).expect("a known effect");
+        assert_eq!((effect.name(), written(&effect)), (name, body));
+    }
+}
+
+fn written(effect: &impl Serialize) -> Value {
+    serde_json::to_value(effect).expect("an effect")
+}
