@@ -176,7 +176,10 @@ pub async fn swap(pool: &PgPool, generation: &Generation) -> Result<bool, sqlx::
 /// A generation's rows in the order of their keys, as text: what two rebuilds must agree on.
 pub async fn dump(pool: &PgPool, shape: &dyn Shape, generation: &Generation) -> Result<Vec<Value>, sqlx::Error> {
     let key = shape.columns().first().map_or("id", |(name, _)| name);
-    sqlx::query_scalar(&format!("select row_to_json(row) from {} row order by organization_id, {key}", generation.table()))
-        .fetch_all(pool)
-        .await
+    sqlx::query_scalar(&format!(
+        "select row_to_json(row) from {} row order by organization_id, {key}",
+        generation.table()
+    ))
+    .fetch_all(pool)
+    .await
 }

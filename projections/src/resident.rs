@@ -85,7 +85,8 @@ impl ReadModel for Residents {
         ("erased_at", "timestamptz"),
         ("version", "bigint not null"),
     ];
-    const INDEXES: &'static [&'static str] = &["(organization_id, (coalesce(sort_name, '')), resident_id)", "(lower(email))"];
+    const INDEXES: &'static [&'static str] =
+        &["(organization_id, (coalesce(sort_name, '')), resident_id)", "(lower(email))"];
     const PERSONAL: Option<(&'static str, &'static [&'static str])> =
         Some(("resident_id", &["first_name", "last_name", "email", "phone", "sort_name", "search"]));
 

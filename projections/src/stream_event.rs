@@ -75,7 +75,11 @@ impl ReadModel for StreamEvents {
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         let shown = matches!(&*event.stream, "invoice" | "payment" | "email");
-        Ok(if shown { vec![Uuid::new_v5(&event.stream_id, format!("{}/{}", event.stream, event.version).as_bytes())] } else { vec![] })
+        Ok(if shown {
+            vec![Uuid::new_v5(&event.stream_id, format!("{}/{}", event.stream, event.version).as_bytes())]
+        } else {
+            vec![]
+        })
     }
 
     fn fold(_: Option<StreamEventRow>, key: Uuid, event: &Recorded) -> Result<Option<StreamEventRow>, FoldError> {

@@ -111,8 +111,13 @@ pub async fn run(place: &Place, settings: Settings, args: &Import) -> Result<Exi
     }
     for row in &roster.rows {
         // Credits come with the ledger; until then they must at least not vanish in silence.
-        if let Some(Ok(credit)) = row.opening_balance.filter(|balance| *balance < 0).map(|balance| Money::try_new(-balance, currency)) {
-            println!("  note: line {}: the credit of {credit} is not brought in; take it off their next invoice", row.line);
+        if let Some(Ok(credit)) =
+            row.opening_balance.filter(|balance| *balance < 0).map(|balance| Money::try_new(-balance, currency))
+        {
+            println!(
+                "  note: line {}: the credit of {credit} is not brought in; take it off their next invoice",
+                row.line
+            );
         }
     }
     for problem in &roster.problems {

@@ -36,7 +36,8 @@ async fn operations(world: &World) -> Vec<Operation> {
             let description = known["description"].as_str().unwrap_or_default();
             let audience = description.rsplit("\n\n").next().unwrap_or_default();
             let everyone = audience.starts_with("For everyone");
-            let roles = Role::PEOPLE.iter().map(|role| role.name()).filter(|role| audience.contains(role)).collect::<Vec<_>>();
+            let roles =
+                Role::PEOPLE.iter().map(|role| role.name()).filter(|role| audience.contains(role)).collect::<Vec<_>>();
             assert!(everyone || !roles.is_empty(), "{path} does not say whom it is for: {description}");
             let example = known["requestBody"]["content"]["application/json"]["example"].clone();
             let method = method.to_uppercase().parse().expect("a method");
@@ -61,7 +62,10 @@ fn table(operations: &[Operation]) -> String {
         let marks = names.map(|name| if *everyone || roles.contains(&name) { "yes" } else { "no" });
         let _ = writeln!(text, "| `{method} {path}` | {} |", marks.join(" | "));
     }
-    let _ = write!(text, "\nSign-in links and sessions can be asked for without a token or session; everything else needs one.\n\n## Queries\n\n");
+    let _ = write!(
+        text,
+        "\nSign-in links and sessions can be asked for without a token or session; everything else needs one.\n\n## Queries\n\n"
+    );
     text + &authorization_table()
 }
 
@@ -157,7 +161,8 @@ async fn things(world: &World) -> Things {
 
 async fn call(client: &Client, operation: &Operation, things: &Things) -> Answer {
     let request = client.request(operation.method.clone(), &things.path(&operation.path));
-    let request = if operation.example.is_null() { request } else { request.json(&things.put_into(&operation.example)) };
+    let request =
+        if operation.example.is_null() { request } else { request.json(&things.put_into(&operation.example)) };
     client.send(request).await
 }
 
@@ -187,11 +192,16 @@ async fn every_operation_admits_exactly_the_roles_that_the_documentation_says() 
     }
     for query in OPERATIONS {
         nobody.look(&things.path(query.path)).await.assert_problem(401);
-        nobody.with_session("propty_session=00000000000000000000000000000000.AAAA").look(&things.path(query.path)).await.assert_problem(401);
+        nobody
+            .with_session("propty_session=00000000000000000000000000000000.AAAA")
+            .look(&things.path(query.path))
+            .await
+            .assert_problem(401);
     }
 
     // Another organization: what is ours is to them as what does not exist.
-    for operation in operations.iter().filter(|one| one.path.starts_with("/v1/commands/") || one.path.contains("{id}")) {
+    for operation in operations.iter().filter(|one| one.path.starts_with("/v1/commands/") || one.path.contains("{id}"))
+    {
         let nothing = things.of_nothing();
         let name = operation.path.rsplit('/').next().unwrap_or_default();
         // Making what is one's own is no question of another's; that comes below.
@@ -211,7 +221,10 @@ async fn every_operation_admits_exactly_the_roles_that_the_documentation_says() 
         let missing = second.manager.look(&nothing.path(query.path)).await;
         assert_eq!((foreign.status, foreign.body), (404, missing.body), "{}", query.path);
     }
-    for operation in operations.iter().filter(|one| one.path.ends_with("/AddProperty") || one.path.ends_with("/ConnectStripeAccount")) {
+    for operation in operations
+        .iter()
+        .filter(|one| one.path.ends_with("/AddProperty") || one.path.ends_with("/ConnectStripeAccount"))
+    {
         let answer = call(&second.manager, operation, &things).await;
         assert!(matches!(answer.status, 200 | 404), "with an id that is ours: {}: {}", operation.path, answer.text);
     }
@@ -227,7 +240,9 @@ async fn every_operation_admits_exactly_the_roles_that_the_documentation_says() 
         ("PropertyManager", first.token("PropertyManager", Some(elsewhere)).await.1),
         ("Resident", neighbour.clone()),
     ] {
-        for operation in operations.iter().filter(|one| one.path.starts_with("/v1/commands/") && one.roles.contains(&role)) {
+        for operation in
+            operations.iter().filter(|one| one.path.starts_with("/v1/commands/") && one.roles.contains(&role))
+        {
             let answer = call(&client, operation, &things).await;
             assert_eq!(answer.status, 404, "{role} elsewhere: {}: {}", operation.path, answer.text);
         }

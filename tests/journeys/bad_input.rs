@@ -46,7 +46,8 @@ async fn a_body_that_cannot_be_read_is_refused_and_the_neighbour_is_served() {
     let manager = &first.manager;
     let good = first.draft_body(first.resident("Ana"), 100).to_string();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let deep_field = good.replacen("\"Monthly fee\"", &format!("{}{}", "{\"a\":".repeat(50_000), "}".repeat(50_000)), 1);
+    let deep_field =
+        good.replacen("\"Monthly fee\"", &format!("{}{}", "{\"a\":".repeat(50_000), "}".repeat(50_000)), 1);
     let huge = good.replacen("Monthly fee", &"x".repeat(5 * 1024 * 1024), 1);
     let mut not_text = good.clone().into_bytes();
     let place = good.find("Monthly").expect("a place");
@@ -189,7 +190,9 @@ async fn what_is_asked_for_wrongly_is_answered_with_a_problem() {
     }
     let long = "x".repeat(201);
     manager.look(&format!("/v1/residents?search={long}")).await;
-    for name in ["Nothing", "draftinvoice", "SubmitPayment", "RecordIntent", "RegisterOrganization", "%00", &"x".repeat(4_000)] {
+    for name in
+        ["Nothing", "draftinvoice", "SubmitPayment", "RecordIntent", "RegisterOrganization", "%00", &"x".repeat(4_000)]
+    {
         manager.ask(name, &json!({})).await.assert_problem(404);
     }
     for method in [Method::PUT, Method::DELETE, Method::PATCH] {
@@ -221,7 +224,11 @@ async fn raw_bytes_that_are_hardly_http_end_their_own_connection_only() {
     let good = world.first.draft_body(world.first.resident("Ana"), 100).to_string();
     for (what, bytes, expected) in [
         ("chunked and endless", format!("{start}Transfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"), " 413 "),
-        ("chunked and good", format!("{start}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{good}\r\n0\r\n\r\n", good.len()), " 200 "),
+        (
+            "chunked and good",
+            format!("{start}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{good}\r\n0\r\n\r\n", good.len()),
+            " 200 ",
+        ),
         ("a length that is no number", format!("{start}Content-Length: many\r\n\r\n{good}"), " 400 "),
         ("two lengths", format!("{start}Content-Length: 4\r\nContent-Length: 5\r\n\r\n{good}"), " 400 "),
         ("no HTTP", "HELO there\r\n\r\n".to_owned(), " 400 "),

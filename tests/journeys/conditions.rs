@@ -29,13 +29,19 @@ async fn a_key_is_executed_once_answered_again_and_refused_for_another_body() {
     // The same body written in another order is the same body.
     let text = body.as_object().into_iter().flatten().rev().map(|(name, value)| format!("{}: {value}", json!(name)));
     let reordered = format!("{{ {} }}", text.collect::<Vec<_>>().join(", "));
-    let request = first.manager.request(Method::POST, "/v1/commands/DraftInvoice").header("content-type", "application/json");
+    let request =
+        first.manager.request(Method::POST, "/v1/commands/DraftInvoice").header("content-type", "application/json");
     let answer = first.manager.send(request.header(key.0, key.1).body(reordered)).await;
     assert_eq!((answer.status, &answer.body["repeated"]), (200, &json!(true)), "{}", answer.text);
     // Another's key is another key, and another command's too.
     let (_, colleague) = first.token("OrganizationManager", None).await;
     let answer = with(&colleague, "DraftInvoice", &body, key).await;
-    assert_eq!((answer.status, &answer.body["repeated"], &answer.body["events"]), (200, &json!(false), &json!([])), "{}", answer.text);
+    assert_eq!(
+        (answer.status, &answer.body["repeated"], &answer.body["events"]),
+        (200, &json!(false), &json!([])),
+        "{}",
+        answer.text
+    );
     let publish = json!({ "invoice_id": body["invoice_id"], "notify": false });
     assert_eq!(with(&first.manager, "PublishInvoice", &publish, key).await.status, 200);
     // A refusal uses no key up.
@@ -64,9 +70,7 @@ async fn a_decision_on_an_old_version_is_refused_with_the_current_one() {
     assert_eq!(with(&first.manager, "DraftInvoice", &body, ("If-None-Match", "*")).await.status, 200);
     let taken = with(&first.manager, "DraftInvoice", &body, ("If-None-Match", "*")).await;
     taken.assert_problem(412);
-    let edit = |title: &str| {
-        json!({ "invoice_id": body["invoice_id"], "title": title, "due_on": body["due_on"], "lines": body["lines"] })
-    };
+    let edit = |title: &str| json!({ "invoice_id": body["invoice_id"], "title": title, "due_on": body["due_on"], "lines": body["lines"] });
     let edited = with(&first.manager, "EditInvoice", &edit("Second"), ("If-Match", "\"1\"")).await;
     assert_eq!((edited.status, edited.header("etag")), (200, "\"2\""), "{}", edited.text);
     let stale = with(&first.manager, "EditInvoice", &edit("Third"), ("If-Match", "\"1\"")).await;
@@ -74,7 +78,8 @@ async fn a_decision_on_an_old_version_is_refused_with_the_current_one() {
     assert_eq!(stale.body["current_version"], 2);
     // Of ten who build on the same version, one comes through.
     let titles: Vec<_> = (0..10).map(|number| edit(&format!("Title {number}"))).collect();
-    let answers = join_all(titles.iter().map(|body| with(&first.manager, "EditInvoice", body, ("If-Match", "\"2\"")))).await;
+    let answers =
+        join_all(titles.iter().map(|body| with(&first.manager, "EditInvoice", body, ("If-Match", "\"2\"")))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1, "{answers:?}");
     assert_eq!(answers.iter().filter(|answer| answer.status == 412).count(), 9, "{answers:?}");
     // Who names no version is not hindered by others.

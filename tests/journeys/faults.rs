@@ -34,7 +34,12 @@ async fn whatever_happens_to_the_call_a_payment_is_charged_exactly_once() {
     let (first, ana) = (&world.first, world.first.resident("Ana").clone());
     let client = world.sign_in(&ana).await;
     // Polling and answers have to do it alone.
-    world.sandbox.fault(json!({ "provider": "stripe", "match": "payment_intent.created", "kind": "drop_webhooks", "times": 1000 })).await;
+    world
+        .sandbox
+        .fault(
+            json!({ "provider": "stripe", "match": "payment_intent.created", "kind": "drop_webhooks", "times": 1000 }),
+        )
+        .await;
     let mut payments = Vec::new();
     for kind in misfortunes() {
         let invoice = first.publish(&ana, 10_000, false).await;
@@ -46,7 +51,8 @@ async fn whatever_happens_to_the_call_a_payment_is_charged_exactly_once() {
     for (kind, invoice, payment) in payments {
         if kind["kind"] == "server_error" {
             // Stripe keeps a 500 under the key for a day: the attempt is given up as soon as a look shows that nothing is there.
-            let given_up = client.until(&format!("/v1/payments/{payment}"), |payment| payment["status"] == "Failed").await;
+            let given_up =
+                client.until(&format!("/v1/payments/{payment}"), |payment| payment["status"] == "Failed").await;
             assert_eq!(given_up["phase"], "Canceled", "{given_up}");
             assert_eq!(world.sandbox.intents(payment).await.len(), 0);
             world.pay(&client, invoice, None).await;
@@ -74,7 +80,10 @@ async fn whatever_happens_to_the_call_a_refund_is_given_exactly_once() {
         payments.push(world.pay(&client, invoice, None).await.id);
     }
     world.settle().await;
-    world.sandbox.fault(json!({ "provider": "stripe", "match": "refund", "kind": "drop_webhooks", "times": 1000 })).await;
+    world
+        .sandbox
+        .fault(json!({ "provider": "stripe", "match": "refund", "kind": "drop_webhooks", "times": 1000 }))
+        .await;
     let refund = |payment: Uuid| json!({ "payment_id": payment, "refund_id": Uuid::now_v7() });
     for (kind, payment) in misfortunes().into_iter().zip(&payments) {
         let fault = world.request_fault("stripe", "POST /v1/refunds", kind).await;

@@ -36,7 +36,11 @@ async fn the_sample_community_comes_in_whole_and_a_second_time_changes_nothing()
     let before = events(&world).await;
     let rehearsal = world.propty(&["import", &file, "--organization-name", name, "--dry-run"]).await;
     assert!(rehearsal.status.success());
-    assert!(said(&rehearsal).contains("would bring in 169 residents and 148 units; nothing was changed"), "{}", said(&rehearsal));
+    assert!(
+        said(&rehearsal).contains("would bring in 169 residents and 148 units; nothing was changed"),
+        "{}",
+        said(&rehearsal)
+    );
     assert_eq!(events(&world).await, before, "a rehearsal changes nothing");
 
     let import = world.propty(&["import", &file, "--organization-name", name]).await;
@@ -73,13 +77,23 @@ async fn a_french_export_in_windows_1252_is_read_as_it_was_meant() {
     let world = World::start(Options::default()).await;
     let file = sample("community-windows1252.csv");
     let import = world
-        .propty(&["import", &file, "--organization-name", "Syndicat", "--currency", "CAD", "--time-zone", "America/Toronto"])
+        .propty(&[
+            "import",
+            &file,
+            "--organization-name",
+            "Syndicat",
+            "--currency",
+            "CAD",
+            "--time-zone",
+            "America/Toronto",
+        ])
         .await;
     assert!(import.status.success(), "{}", said(&import));
     assert!(said(&import).contains("Windows-1252, separated by semicolon"));
     let client = manager(&world, &import).await;
     let residents = client.until_list("/v1/residents", |list| list.len() == 12).await;
-    let named = |first: &str, last: &str| residents.iter().any(|row| row["first_name"] == first && row["last_name"] == last);
+    let named =
+        |first: &str, last: &str| residents.iter().any(|row| row["first_name"] == first && row["last_name"] == last);
     assert!(named("Hélène", "Gagné") && named("Maëlle", "Côté") && named("Cédric", "Bœuf"), "{}", json!(residents));
     let open = client.until_list("/v1/invoices?status=Open", |list| !list.is_empty()).await;
     let owed = |amount: i64| open.iter().any(|row| row["balance"] == json!({ "amount": amount, "currency": "CAD" }));
@@ -111,7 +125,11 @@ async fn a_file_with_mistakes_is_refused_whole_with_its_lines_or_brought_in_with
     let request = client.request(reqwest::Method::GET, "/v1/residents").header("accept", "text/csv");
     let csv = client.send(request).await;
     assert!(csv.header("content-type").starts_with("text/csv"), "{}", csv.text);
-    assert!(csv.text.contains("Whitfield") && !csv.text.contains(",=SUM") && !csv.text.contains("\n=SUM"), "{}", csv.text);
+    assert!(
+        csv.text.contains("Whitfield") && !csv.text.contains(",=SUM") && !csv.text.contains("\n=SUM"),
+        "{}",
+        csv.text
+    );
 
     for args in [
         ["import", "/nowhere/at-all.csv", "--organization-name", "Mistaken"],
@@ -131,7 +149,10 @@ async fn what_was_corrected_by_hand_is_not_undone_by_the_next_import() {
     let first = &world.first;
     let file = world.folder().join("first.csv");
     let ana = first.resident("Ana").clone();
-    first.manager.command("RenameResident", &json!({ "resident_id": ana.id, "name": { "first": "Ana María", "last": "Ruiz" } })).await;
+    first
+        .manager
+        .command("RenameResident", &json!({ "resident_id": ana.id, "name": { "first": "Ana María", "last": "Ruiz" } }))
+        .await;
     first.manager.command("ChangeResidentLanguage", &json!({ "resident_id": ana.id, "language": "en" })).await;
     first.manager.command("RenameOrganization", &json!({ "name": "Evergreen and Company" })).await;
     world.settle().await;
@@ -139,7 +160,8 @@ async fn what_was_corrected_by_hand_is_not_undone_by_the_next_import() {
     std::fs::write(&file, crate::world::FIRST).expect("a file");
     let path = file.to_str().expect("a path");
     let id = first.id.to_string();
-    let import = world.propty(&["import", path, "--organization", &id, "--organization-name", "Evergreen Communities"]).await;
+    let import =
+        world.propty(&["import", path, "--organization", &id, "--organization-name", "Evergreen Communities"]).await;
     assert!(import.status.success(), "{}", said(&import));
     assert_eq!(world.head(first.id).await, head);
     assert_eq!(first.manager.get(&format!("/v1/residents/{}", ana.id)).await["language"], "en");

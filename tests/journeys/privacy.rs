@@ -125,7 +125,6 @@ async fn move_in(world: &World, label: &str, person: Value) -> Resident {
         currency: property.currency,
         first_name: body["name"]["first"].as_str().unwrap_or_default().to_owned(),
         email: body["email"].as_str().unwrap_or_default().to_owned(),
-        language: "fr".to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ mod template;
 mod webhook;
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
     sync::Mutex,
     time::{Duration, Instant},
@@ -21,11 +21,10 @@ use serde_json::json;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 
-pub use client::{Answer, Client, PATIENCE, http};
-pub use community::{FIRST, Organization, Property, Resident, id, in_two_weeks};
-pub use invariants::LeftToAPerson;
-pub use payer::{Started, link};
-pub use process::{MASTER_KEY, Process, binary, run};
+pub use client::{Answer, Client, PATIENCE};
+pub use community::{FIRST, Organization, Resident, id, in_two_weeks};
+pub use payer::link;
+pub use process::{Process, binary, run};
 pub use sandbox::Sandbox;
 pub use server::port;
 pub use webhook::{Delivery, GOOD};
@@ -52,7 +51,8 @@ pub struct World {
     pub database: PgPool,
     pub database_url: String,
     propty: Process,
-    sandbox_process: Process,
+    /// Ends with the world.
+    _sandbox_process: Process,
     mails_by_sandbox: bool,
     /// Where the second organization's log ended when it was last left alone.
     second_head: Mutex<i64>,
@@ -109,7 +109,7 @@ impl World {
             database: pool,
             database_url,
             propty,
-            sandbox_process,
+            _sandbox_process: sandbox_process,
             mails_by_sandbox: !options.serve_args.iter().any(|arg| arg == "--mail"),
             second_head: Mutex::new(0),
             folder,
@@ -134,19 +134,9 @@ impl World {
         self.folder.path()
     }
 
-    /// The file with what propty wrote to its standard error.
-    pub fn propty_log_file(&self) -> &PathBuf {
-        &self.propty.stderr
-    }
-
     /// What propty wrote to its standard error so far.
     pub fn propty_log(&self) -> String {
         self.propty.log()
-    }
-
-    /// The number of propty's process, while it runs.
-    pub fn propty_pid(&self) -> Option<u32> {
-        self.propty.pid()
     }
 
     /// Kills propty without a warning.
@@ -163,18 +153,6 @@ impl World {
     pub async fn restart(&self) {
         self.propty.start();
         until_ready(&self.propty, &self.url).await;
-    }
-
-    /// Kills the sandbox and starts it again from its file.
-    pub async fn restart_sandbox(&self) {
-        self.sandbox_process.kill9();
-        self.sandbox_process.start();
-        let client = Client::nobody(&self.sandbox.url);
-        let started = Instant::now();
-        while client.try_send(client.request(reqwest::Method::GET, "/switchboard")).await.is_err() {
-            assert!(started.elapsed() < PATIENCE, "the sandbox is not ready:\n{}", self.sandbox_process.log());
-            tokio::time::sleep(Duration::from_millis(15)).await;
-        }
     }
 
     /// A command line of the binary on this world's database.

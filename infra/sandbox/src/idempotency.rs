@@ -140,11 +140,7 @@ pub(crate) async fn execute(
     }
     let reply = shared
         .change(|store| {
-            let outcome = if matches!(fault, Some(FaultKind::ServerError)) {
-                broken
-            } else {
-                work(store)
-            };
+            let outcome = if matches!(fault, Some(FaultKind::ServerError)) { broken } else { work(store) };
             if let Some(key) = key.as_ref().filter(|_| outcome.save) {
                 save(store, key, &outcome.reply);
             }

@@ -47,7 +47,6 @@ pub struct Resident {
     pub first_name: String,
     /// Empty for who has none.
     pub email: String,
-    pub language: String,
 }
 
 /// An organization with its manager's token and who lives there.
@@ -121,7 +120,6 @@ impl Organization {
                     currency: known.map(|one| one.currency.clone()).unwrap_or_default(),
                     first_name: text(&row["first_name"]),
                     email: text(&row["email"]),
-                    language: text(&row["language"]),
                 }
             })
             .collect();
@@ -143,6 +141,7 @@ impl Organization {
     }
 
     /// The body of a `DraftInvoice`.
+    #[expect(clippy::unused_self, reason = "reads as what it is: this organization's draft")]
     pub fn draft_body(&self, resident: &Resident, amount: i64) -> Value {
         json!({
             "invoice_id": Uuid::now_v7(), "property_id": resident.property, "unit_id": resident.unit,

@@ -15,7 +15,6 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct Started {
     pub id: Uuid,
-    pub invoice: Uuid,
     /// Stripe's id.
     pub intent: String,
     pub client_secret: String,
@@ -72,7 +71,6 @@ impl World {
         let client_secret = text("client_secret");
         Started {
             id: payment,
-            invoice: super::id(&shown["invoice_id"]),
             intent: client_secret.split("_secret_").next().unwrap_or_default().to_owned(),
             account: text("stripe_account"),
             client_secret,

@@ -51,11 +51,6 @@ impl Process {
         *self.child.lock().expect("a child") = Some(child);
     }
 
-    /// The number of the running process.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.lock().expect("a child").as_ref().map(Child::id)
-    }
-
     /// `SIGKILL`: nothing is written, nothing is closed.
     pub fn kill9(&self) {
         if let Some(mut child) = self.child.lock().expect("a child").take() {

@@ -59,11 +59,6 @@ impl Sandbox {
         assert_eq!(self.client.send(request).await.status, 200);
     }
 
-    /// Sends an event's webhook again.
-    pub async fn replay(&self, event: &str) {
-        self.act(&format!("/webhooks/replay/{event}"), &json!({})).await;
-    }
-
     /// Waits until every webhook is delivered; returns how many are not.
     pub async fn flush(&self) -> u64 {
         self.act("/flush", &json!({ "timeout_ms": 20_000 })).await["undelivered"].as_u64().unwrap_or(u64::MAX)
@@ -98,16 +93,10 @@ impl Sandbox {
         intents
     }
 
-    /// The webhook events about an object, like a PaymentIntent's id.
-    pub async fn events(&self, about: &str) -> Vec<Value> {
-        let mut events = self.objects("stripe/events").await;
-        events.retain(|event| event.to_string().contains(about));
-        events
-    }
-
     /// Calls Stripe's API as a browser with the publishable key does.
     pub async fn stripe(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        let body: String = form.iter().map(|(name, value)| format!("{name}={value}&")).collect();
+        let fields: Vec<String> = form.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let body = fields.join("&");
         let request = self
             .client
             .request(reqwest::Method::POST, &format!("/stripe{path}"))

@@ -59,7 +59,8 @@ impl World {
         let stamp = chrono::Utc::now().timestamp() - delivery.age;
         let secret = if delivery.forged { b"whsec_somebody_elses" } else { STRIPE_SECRET };
         let tag = hmac(secret, format!("{stamp}.{body}").as_bytes());
-        let tag: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+        let tag: Vec<String> = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+        let tag = tag.concat();
         let visitor = self.visitor();
         let request = visitor
             .request(reqwest::Method::POST, "/webhooks/stripe")
