@@ -217,6 +217,18 @@ pub async fn retry(pool: &PgPool, key: &str) -> Result<bool, sqlx::Error> {
     Ok(done.rows_affected() == 1)
 }
 
+/// The other word: leave it undone for good.
+pub async fn leave_undone(pool: &PgPool, key: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "update engine.outbox set state = 'dropped', finished_at = now()
+         where key = $1 and state in ('unresolved', 'refused')",
+    )
+    .bind(key)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// How many tasks wait, by state.
 pub async fn counts(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
     sqlx::query_as("select state, count(*) from engine.outbox where state <> 'done' group by state order by state")

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
+use command_service::outbox;
 
 use host::Settings;
 
@@ -47,28 +48,19 @@ async fn act(node: &Node, action: OutboxAction) -> Result<String, Failure> {
             Ok(lines.concat())
         }
         OutboxAction::Retry { key } => {
-            set(node, &key, "ready").await?;
+            known(outbox::retry(pool, &key).await?, &key)?;
             Ok(format!("{key} is tried again\n"))
         }
         OutboxAction::Drop { key } => {
-            set(node, &key, "dropped").await?;
+            known(outbox::leave_undone(pool, &key).await?, &key)?;
             Ok(format!("{key} is left undone\n"))
         }
     }
 }
 
-async fn set(node: &Node, key: &str, state: &str) -> Result<(), Failure> {
-    let done = sqlx::query(
-        "update engine.outbox set state = $2, attempts = 0, retry_at = '-infinity', lease_until = null,
-             finished_at = case when $2 = 'ready' then null else now() end
-         where key = $1 and state in ('unresolved', 'refused')",
-    )
-    .bind(key)
-    .bind(state)
-    .execute(node.store.pool())
-    .await?;
-    if done.rows_affected() == 0 {
-        return Err(Failure::Told(format!("no unresolved piece has the key {key}; see `propty outbox list`")));
+fn known(found: bool, key: &str) -> Result<(), Failure> {
+    if found {
+        return Ok(());
     }
-    Ok(())
+    Err(Failure::Told(format!("no unresolved piece has the key {key}; see `propty outbox list`")))
 }

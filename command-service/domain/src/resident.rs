@@ -402,7 +402,9 @@ impl Command for MoveResidentOut {
     /// The property that the resident leaves.
     fn scope(&self, state: &Resident) -> Scope {
         let home = state.homes.iter().find(|home| home.unit_id == self.unit_id);
-        home.map_or_else(|| state.scope_of(self.resident_id), |home| Scope::property(home.property_id))
+        // Without a home there is nothing to change, and a repeat may still be answered.
+        let left = || Scope { properties: state.properties.clone(), resident: Some(self.resident_id) };
+        home.map_or_else(left, |home| Scope::property(home.property_id))
     }
 
     fn decide(self, state: &Resident, _: &Context) -> Decision<Resident> {

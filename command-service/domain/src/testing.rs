@@ -58,6 +58,11 @@ where
         self
     }
 
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.context.actor = actor;
+        self
+    }
+
     pub fn at(mut self, now: DateTime<Utc>) -> Self {
         self.context.now = now;
         self

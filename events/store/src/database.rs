@@ -98,7 +98,9 @@ async fn pool(options: PgConnectOptions, role: &'static str, size: u32) -> Resul
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 connection
-                    .execute(&*format!("set role {role}; set timezone = 'UTC'; set client_min_messages = error"))
+                    .execute(&*format!(
+                        "set role {role}; set timezone = 'UTC'; set jit = off; set client_min_messages = error"
+                    ))
                     .await?;
                 Ok(())
             })

@@ -272,8 +272,8 @@ fn a_payment_that_processed_in_spite_of_a_cancellation_and_failed_can_be_given_u
 }
 
 #[test]
-fn what_the_invoice_did_not_admit_is_over_without_a_claim() {
-    given(requested()).accepts(abandon(not_reserved()), [canceled(not_reserved(), false)]);
+fn what_the_invoice_did_not_admit_is_over_and_its_claim_is_closed_to_repeats() {
+    given(requested()).accepts(abandon(not_reserved()), [canceled(not_reserved(), true)]);
     for later in [submitting(), submitted(), succeeded()] {
         given(later).ignores(abandon(not_reserved()));
     }

@@ -1,9 +1,12 @@
 //! Who they are and where they live; and what is left when they are erased.
 
 use super::*;
-use crate::testing::{
-    fixtures::{PROPERTY, RESIDENT, UNIT, community, day, resident, with},
-    from, given, state,
+use crate::{
+    Actor,
+    testing::{
+        fixtures::{PROPERTY, RESIDENT, UNIT, community, day, resident, with},
+        from, given, state,
+    },
 };
 
 const OTHER_UNIT: UnitId = UnitId(Uuid::from_u128(0x21));
@@ -128,11 +131,23 @@ fn a_resident_leaves_a_unit_once() {
 }
 
 #[test]
-fn managers_of_a_property_keep_seeing_who_left_it() {
+fn managers_of_a_property_may_repeat_a_move_out_and_change_nothing_else_of_who_left() {
     let left = state::<Resident>(with(resident(), [moved_out("2026-03-01")]));
     assert!(!left.lives_in(UNIT));
     assert_eq!(move_out("2026-03-01").scope(&left).properties, [PROPERTY]);
     assert_eq!(move_out("2026-03-01").scope(&state(resident())), Scope::property(PROPERTY));
+    let email = ChangeResidentEmail { resident_id: RESIDENT, email: None };
+    assert_eq!(email.scope(&left).properties, []);
+}
+
+#[test]
+fn managers_of_one_property_cannot_fetch_a_resident_out_of_another() {
+    let other = PropertyId(Uuid::from_u128(9));
+    let home = Home { property_id: other, unit_id: OTHER_UNIT, tenure: Tenure::Owner, on: day("2026-02-01") };
+    let fetch = MoveResidentIn { resident_id: RESIDENT, home };
+    given(resident())
+        .by(Actor { property: Some(other), ..Actor::of(Role::PropertyManager) })
+        .refuses(fetch, ResidentRefusal::NotFound);
 }
 
 #[test]
