@@ -16,8 +16,9 @@ use crate::{
     outbox::{Done, Task},
 };
 
-/// How often a pending refund is looked at.
-const LOOK: Duration = Duration::from_secs(60);
+/// How soon, and how rarely, a pending refund is looked at.
+const SOONEST: Duration = Duration::from_secs(5);
+const SLOWEST: Duration = Duration::from_secs(3600);
 
 pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: RefundId) -> Result<Done, Fault> {
     let ask = effects.ask(task);
@@ -84,10 +85,14 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
         other => other,
     };
     let report = match outcome {
-        Outcome::Done(snapshot) => match report(snapshot) {
-            Some(report) => report,
-            None => return Ok(Done::Later { after: LOOK, why: "the refund is pending at stripe".to_owned() }),
-        },
+        Outcome::Done(snapshot) => {
+            let Some(report) = report(snapshot) else {
+                // Soon at first, hourly later: a webhook normally comes before.
+                let after = (Utc::now() - first).to_std().unwrap_or_default().clamp(SOONEST, SLOWEST);
+                return Ok(Done::Later { after, why: "the refund is pending at stripe".to_owned() });
+            };
+            report
+        }
         Outcome::Refused(refused) => RefundReport::Failed { code: refused.code },
         Outcome::Retry { after, why } => {
             return Ok(Done::Again { after: after.max(backoff(task.attempts)), why });
