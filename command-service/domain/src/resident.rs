@@ -148,6 +148,11 @@ impl Resident {
         !self.erased && self.record.as_ref().is_some_and(|record| record.status == ResidentStatus::Active)
     }
 
+    /// Whether they lived in the unit once and left.
+    pub fn has_left(&self, unit: UnitId) -> bool {
+        !self.lives_in(unit) && self.left.iter().any(|(left, _)| *left == unit)
+    }
+
     pub fn lives_in(&self, unit: UnitId) -> bool {
         self.homes.iter().any(|home| home.unit_id == unit)
     }

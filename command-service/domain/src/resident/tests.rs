@@ -133,7 +133,7 @@ fn a_resident_leaves_a_unit_once() {
 #[test]
 fn managers_of_a_property_may_repeat_a_move_out_and_change_nothing_else_of_who_left() {
     let left = state::<Resident>(with(resident(), [moved_out("2026-03-01")]));
-    assert!(!left.lives_in(UNIT));
+    assert!(!left.lives_in(UNIT) && left.has_left(UNIT));
     assert_eq!(move_out("2026-03-01").scope(&left).properties, [PROPERTY]);
     assert_eq!(move_out("2026-03-01").scope(&state(resident())), Scope::property(PROPERTY));
     let email = ChangeResidentEmail { resident_id: RESIDENT, email: None };
