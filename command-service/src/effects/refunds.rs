@@ -42,7 +42,11 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
         Some(match stripe.create_refund(&request).await {
             // A replayed answer is as old as the first call.
             Outcome::Done(snapshot) if snapshot.status == RefundStatus::Pending => {
-                stripe.refund(&request.account, &snapshot.id).await
+                match stripe.refund(&request.account, &snapshot.id).await {
+                    // It exists and cannot be shown now: pending is what is known. Failed would let it be given back twice.
+                    Outcome::Refused(_) => Outcome::Done(snapshot),
+                    other => other,
+                }
             }
             other => other,
         })

@@ -146,3 +146,24 @@ async fn a_pending_refund_is_looked_at_until_it_ends() {
     assert_eq!(world.stripe.refunds(refund), 1);
     repeats_change_nothing(&world).await;
 }
+
+#[tokio::test]
+async fn a_pending_refund_that_cannot_be_shown_is_still_pending() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = world.paid().await;
+    let refund = requested(&world, payment).await;
+    world.stripe.script.next("create_refund", Trouble::LostAfter);
+    world.settle().await;
+    world.stripe.change_refunds(RefundStatus::Pending);
+    world.hurry().await;
+    world.worker().drain().await.expect("a look that finds it pending");
+    world.stripe.script.next("refund", Trouble::Refused("account_invalid"));
+    world.hurry().await;
+    world.worker().drain().await.expect("a look that is refused");
+    assert_ne!(phase(&world, payment, refund).await, RefundPhase::Failed);
+    world.stripe.change_refunds(RefundStatus::Succeeded);
+    world.settle_at_last().await;
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Succeeded);
+    assert_eq!(world.stripe.refunds(refund), 1);
+}
