@@ -129,9 +129,31 @@ pub async fn create(pool: &PgPool, shape: &dyn Shape) -> Result<Generation, sqlx
 
 /// Puts a generation behind the model's view and drops the one that was there, in one transaction. When a newer
 /// generation took its place meanwhile, that one stays and `false` is returned.
-pub async fn swap(pool: &PgPool, generation: &Generation) -> Result<bool, sqlx::Error> {
+///
+/// `catch_up` brings the generation as far as it is told, on connections of its own: the live one stands still meanwhile, so no
+/// reader ever sees less than before.
+pub async fn swap<F>(
+    pool: &PgPool,
+    generation: &Generation,
+    catch_up: impl FnOnce(i64) -> F,
+) -> Result<bool, ApplyError>
+where
+    F: Future<Output = Result<(), ApplyError>>,
+{
     let mut transaction = pool.begin().await?;
     sqlx::query("select pg_advisory_xact_lock(hashtext('propty read models'))").execute(&mut *transaction).await?;
+    let live: Option<i64> = sqlx::query_scalar(
+        "select known.global_position from engine.checkpoints known
+         where known.subscriber = (
+             select 'read/' || name || '/g' || generation from engine.read_models where name = $1 and state = 'live')
+         for update",
+    )
+    .bind(generation.model)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if let Some(live) = live {
+        catch_up(live).await?;
+    }
     let old: Vec<i32> =
         sqlx::query_scalar("delete from engine.read_models where name = $1 and generation < $2 returning generation")
             .bind(generation.model)

@@ -37,24 +37,30 @@ pub async fn rebuild(
 ) -> Result<Generation, ApplyError> {
     let pool = store.pool();
     let generation = generation::create(pool, shape).await?;
-    fill(store, shape, &generation, progress).await?;
-    generation::swap(pool, &generation).await?;
+    let position = fill(store, shape, &generation, 0, i64::MAX, progress).await?;
+    let mut silent = |_| {};
+    generation::swap(pool, &generation, async |live| {
+        fill(store, shape, &generation, position, live, &mut silent).await.map(|_| ())
+    })
+    .await?;
     Ok(generation)
 }
 
+/// Folds from a position until `enough` or the end of the log is reached, and returns the position then.
 async fn fill(
     store: &Arc<Store>,
     shape: &dyn Shape,
     generation: &Generation,
+    mut position: i64,
+    enough: i64,
     progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<(), ApplyError> {
+) -> Result<i64, ApplyError> {
     let started = Instant::now();
     let subscription = Subscription::new(generation.subscriber(), store.clone());
-    let mut position = 0;
-    loop {
+    while position < enough {
         let page = subscription.page(position, PAGE).await?;
         if page.events.is_empty() {
-            return Ok(());
+            break;
         }
         match fold_once(store.pool(), shape, generation, position, &page.events, page.end, false).await {
             Err(error) if error.is_of_the_page() => {
@@ -66,4 +72,5 @@ async fn fill(
         let total = positions::head(store.pool()).await?;
         progress(Progress { done: position, total, started });
     }
+    Ok(position)
 }

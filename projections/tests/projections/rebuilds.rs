@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use projections::{Freshness, position, rebuild::rebuild, status};
+use projections::{Freshness, generation, position, rebuild::rebuild, status};
 use tokio::sync::watch;
 
 use crate::{
@@ -111,7 +111,31 @@ async fn of_two_rebuilds_the_newer_one_stays() {
     let model = find("unit");
     let older = create(world.pool(), model.as_ref()).await.expect("a generation");
     let newer = create(world.pool(), model.as_ref()).await.expect("a generation");
-    assert!(swap(world.pool(), &newer).await.expect("an answer"));
-    assert!(!swap(world.pool(), &older).await.expect("an answer"));
+    assert!(swap(world.pool(), &newer, async |_| Ok(())).await.expect("an answer"));
+    assert!(!swap(world.pool(), &older, async |_| Ok(())).await.expect("an answer"));
     assert_eq!(live(world.pool(), "unit").await.expect("an answer").map(|(live, _)| live), Some(newer));
+}
+
+/// Otherwise a reader would see less than a moment before.
+#[tokio::test]
+async fn the_live_generation_stands_still_until_its_successor_is_as_far() {
+    let mut world = World::new().await;
+    let story = Story::begin(&mut world).await;
+    world.drain().await;
+    let shape = find("invoice");
+    let next = generation::create(world.pool(), shape.as_ref()).await.expect("a generation");
+    let (live, _) = generation::live(world.pool(), "invoice").await.expect("an answer").expect("a live generation");
+    let place = "select global_position from engine.checkpoints where subscriber = $1";
+    let reached: i64 =
+        sqlx::query_scalar(place).bind(live.subscriber()).fetch_one(world.pool()).await.expect("a position");
+    story.publishes(&mut world, 0, 22_500, "2026-01-31").await;
+    world.order().await;
+    let subscription = event_store::Subscription::new("read", world.store.clone());
+    let swapped = generation::swap(world.pool(), &next, async |wanted| {
+        assert_eq!(wanted, reached, "what readers have seen");
+        let step = world.projector.step(&subscription);
+        assert!(tokio::time::timeout(Duration::from_millis(300), step).await.is_err(), "the live one went on");
+        Ok(())
+    });
+    assert!(swapped.await.expect("a swap"));
 }
