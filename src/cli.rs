@@ -56,6 +56,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Audit the double-entry ledger, or export it for an accountant.
+    Ledger(Ledger),
     /// Show unresolved work, or try or drop a piece of it.
     Outbox(Outbox),
     /// Run only the sandbox: a local double of Stripe, Resend and Twilio.
@@ -166,6 +168,43 @@ pub struct Rebuild {
 }
 
 #[derive(Debug, Args)]
+pub struct Ledger {
+    #[command(subcommand)]
+    pub action: LedgerAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LedgerAction {
+    /// Verify that every entry balances and that invoices owe what the ledger says; exit 1 and name what differs.
+    Check {
+        /// The organization's id; all of them by default.
+        #[arg(long)]
+        organization: Option<Uuid>,
+    },
+    /// Write the ledger for an accounting program.
+    Export {
+        /// `hledger`, `quickbooks` or `csv`.
+        #[arg(long, default_value = "hledger")]
+        format: query_service::ledger_export::Format,
+        /// The file to write; the terminal by default.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// The organization's id; needed when there are several.
+        #[arg(long)]
+        organization: Option<Uuid>,
+        /// The property's id; all of them by default.
+        #[arg(long)]
+        property: Option<Uuid>,
+        /// The first day, in the property's time zone.
+        #[arg(long)]
+        from: Option<chrono::NaiveDate>,
+        /// The last day, in the property's time zone.
+        #[arg(long)]
+        until: Option<chrono::NaiveDate>,
+    },
+}
+
+#[derive(Debug, Args)]
 pub struct Outbox {
     #[command(subcommand)]
     pub action: Option<OutboxAction>,
@@ -201,4 +240,25 @@ pub struct Bench {
     /// Share of the full size, in percent.
     #[arg(long, default_value_t = 100)]
     pub percent: u32,
+    /// Measure only these, separated by commas; everything by default.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub only: Vec<Measured>,
+}
+
+/// What `bench` can measure by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Measured {
+    /// Commands in process.
+    Commands,
+    /// Commands on long streams.
+    History,
+    Sequencer,
+    Projector,
+    /// Commands over HTTP.
+    Http,
+    /// How soon a read model shows a command.
+    Visible,
+    Query,
+    Start,
+    Memory,
 }

@@ -52,6 +52,10 @@ create table log.entries (
     unique (aggregate_type, aggregate_id, sequence, organization_id)
 );
 
+-- What moved money at the payment provider, for the nightly comparison with its books.
+create index entries_money on log.entries (organization_id, position) where event_type in
+    ('PaymentSettled', 'RefundSucceeded', 'PaymentDisputed', 'PaymentDisputeClosed', 'PayoutRecorded');
+
 create table log.heads (
     organization_id uuid primary key,
     position bigint not null

@@ -39,6 +39,8 @@ create table engine.outbox (
     organization_id uuid not null,
     kind text not null check (kind in ('command', 'effect')),
     name text not null,
+    -- paced: begins a charge by autopay, of which thousands may be due at the same moment; the others go before
+    lane text not null check (lane in ('prompt', 'paced')),
     -- ids and amounts only, never personal data
     body json not null,
     correlation uuid not null,
@@ -58,7 +60,9 @@ create table engine.outbox (
     created_at timestamptz not null default now(),
     finished_at timestamptz
 );
-create index outbox_ready on engine.outbox (due_at) where state = 'ready';
+-- What waits for the business clock, and what waits for the machine's: neither lies in the way of the other.
+create index outbox_due on engine.outbox (lane, due_at) where state = 'ready' and retry_at = '-infinity';
+create index outbox_retry on engine.outbox (lane, retry_at) where state = 'ready' and retry_at > '-infinity';
 create index outbox_unresolved on engine.outbox (organization_id, created_at) where state in ('refused', 'unresolved');
 
 -- Verified notices of providers, stored before they are understood. The body is sealed.

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use host::Settings;
 
 use crate::{
-    cli::{Bench, Place, ServeRole},
+    cli::{Bench, Measured, Place, ServeRole},
     failure::Failure,
     node::Node,
     server::Service,
@@ -50,13 +50,32 @@ impl Size {
     }
 }
 
+/// Which figures are measured: all when none are named.
+#[derive(Clone, Copy)]
+struct Wanted<'a>(&'a [Measured]);
+
+impl Wanted<'_> {
+    /// Whether to measure this; if so, it is said.
+    fn has(self, measured: Measured, what: &str) -> bool {
+        let wanted = self.includes(measured);
+        if wanted {
+            eprintln!("propty: measuring {what} …");
+        }
+        wanted
+    }
+
+    fn includes(self, measured: Measured) -> bool {
+        self.0.is_empty() || self.0.contains(&measured)
+    }
+}
+
 pub async fn run(place: &Place, mut settings: Settings, args: &Bench) -> Result<ExitCode, Failure> {
     let size = Size { percent: args.percent.max(1) };
     // Whatever is configured for production stays out of this; the port is any that is free.
     settings.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     settings.public_url = None;
     let scratch = Scratch::make(place).await?;
-    let measured = measure(&scratch, &settings, size).await;
+    let measured = measure(&scratch, &settings, size, Wanted(&args.only)).await;
     scratch.remove().await?;
     let report = measured?;
     if args.json {
@@ -67,41 +86,59 @@ pub async fn run(place: &Place, mut settings: Settings, args: &Bench) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-async fn measure(scratch: &Scratch, settings: &Settings, size: Size) -> Result<Report, Failure> {
+async fn measure(scratch: &Scratch, settings: &Settings, size: Size, wanted: Wanted<'_>) -> Result<Report, Failure> {
     let mut figures = Vec::new();
     let node = Node::open(&scratch.place("engine"), settings.clone()).await?;
-    let measured = in_process(&node, size, &mut figures).await;
+    let measured = in_process(&node, size, wanted, &mut figures).await;
     let report = match measured {
         Ok(()) => Report::new(&node.database.engine, size.percent).await,
         Err(failure) => Err(failure),
     };
     node.close().await;
     let report = report?;
-    if scratch.is_private() {
-        told("start to ready");
+    if scratch.is_private() && wanted.has(Measured::Start, "start to ready") {
         figures.extend(starting::figures(scratch).await?);
     }
-    told("memory");
-    figures.extend(serving::figures(scratch, settings, size).await?);
+    if wanted.has(Measured::Memory, "memory") {
+        figures.extend(serving::figures(scratch, settings, size).await?);
+    }
     Ok(report.with(figures))
 }
 
-async fn in_process(node: &Node, size: Size, figures: &mut Vec<report::Figure>) -> Result<(), Failure> {
+async fn in_process(
+    node: &Node,
+    size: Size,
+    wanted: Wanted<'_>,
+    figures: &mut Vec<report::Figure>,
+) -> Result<(), Failure> {
     let world = World::found(node).await?;
     let baselines = baseline::Baselines::open(&node.database.engine).await?;
     projections::Projector::new(node.store.clone()).prepare().await?;
-    told("commands in process");
-    figures.extend(commands::figures(&world, &baselines, size).await?);
-    told("an aggregate with 100 events of history");
-    figures.extend(commands::with_history(&world, &baselines, size).await?);
-    told("the sequencer and the projector");
-    figures.extend(sequencing::figures(&world, size).await?);
-    figures.extend(projecting::figures(&world, &baselines, size).await?);
-    // Nobody is reached: what is measured over HTTP has no effects.
-    let providers = command_service::Providers::try_new(&node.settings, Some("sandbox"), Some("http://127.0.0.1:9"))?;
-    let service = Service::start(node, providers, ServeRole::All).await?;
-    let measured = over_http(&world, &baselines, service.address, size, figures).await;
-    service.stop().await;
+    if wanted.has(Measured::Commands, "commands in process") {
+        figures.extend(commands::figures(&world, &baselines, size).await?);
+    }
+    if wanted.has(Measured::History, "an aggregate with 100 events of history") {
+        figures.extend(commands::with_history(&world, &baselines, size).await?);
+    }
+    if wanted.has(Measured::Sequencer, "the sequencer") {
+        figures.extend(sequencing::figures(&world, size).await?);
+    }
+    if wanted.has(Measured::Projector, "the projector") {
+        figures.extend(projecting::figures(&world, &baselines, size).await?);
+    }
+    let mut measured = Ok(());
+    if [Measured::Http, Measured::Visible, Measured::Query].into_iter().any(|one| wanted.includes(one)) {
+        if !wanted.includes(Measured::Projector) {
+            // What was measured before has left it a backlog.
+            projecting::catch_up(&world, &projections::Projector::new(node.store.clone())).await?;
+        }
+        // Nobody is reached: what is measured over HTTP has no effects.
+        let providers =
+            command_service::Providers::try_new(&node.settings, Some("sandbox"), Some("http://127.0.0.1:9"))?;
+        let service = Service::start(node, providers, ServeRole::All).await?;
+        measured = over_http(&world, &baselines, service.address, size, wanted, figures).await;
+        service.stop().await;
+    }
     baselines.close().await;
     measured
 }
@@ -111,19 +148,19 @@ async fn over_http(
     baselines: &baseline::Baselines,
     address: std::net::SocketAddr,
     size: Size,
+    wanted: Wanted<'_>,
     figures: &mut Vec<report::Figure>,
 ) -> Result<(), Failure> {
     let caller = connection::Caller { address, token: world.token().await? };
     caller.until_known().await?;
-    told("commands over HTTP");
-    figures.extend(commands::over_http(world, baselines, &caller, size).await?);
-    told("read model visible after the answer");
-    figures.extend(visible::figures(world, &caller, size).await?);
-    told("point query over HTTP");
-    figures.extend(queries::figures(world, &caller, size).await?);
+    if wanted.has(Measured::Http, "commands over HTTP") {
+        figures.extend(commands::over_http(world, baselines, &caller, size).await?);
+    }
+    if wanted.has(Measured::Visible, "read model visible after the answer") {
+        figures.extend(visible::figures(world, &caller, size).await?);
+    }
+    if wanted.has(Measured::Query, "point query over HTTP") {
+        figures.extend(queries::figures(world, &caller, size).await?);
+    }
     Ok(())
-}
-
-fn told(what: &str) {
-    eprintln!("propty: measuring {what} …");
 }

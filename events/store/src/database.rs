@@ -12,8 +12,8 @@ use crate::migrations;
 /// The oldest server that has `security_invoker` views.
 const OLDEST_SERVER: i32 = 150_000;
 
-/// A commit needs the disk more than connections: more of them are no faster, and cost memory.
-const STATEMENTS: u32 = 10;
+/// The role that everything but callers' queries works in.
+const ENGINE: &str = "propty_engine";
 
 /// The pools that the program works with; nothing runs as the owner after migration.
 #[derive(Debug, Clone)]
@@ -59,10 +59,7 @@ impl Database {
         }
         migrations::run(&owner).await?;
         owner.close().await;
-        Ok(Self {
-            engine: pool(options.clone(), "propty_engine", 16).await?,
-            query: pool(options, "propty_query", 10).await?,
-        })
+        Ok(Self { engine: pool(options.clone(), ENGINE, 16).await?, query: pool(options, "propty_query", 10).await? })
     }
 
     pub async fn close(&self) {
@@ -71,14 +68,25 @@ impl Database {
     }
 }
 
-/// Connections like those of `pool`, for whoever begins no transaction: none can be left open, so there is nothing to end when
-/// one is given back, and a statement costs one round trip instead of two. They close together with `pool`.
-pub(crate) fn for_single_statements(pool: &PgPool) -> PgPool {
+/// The engine's connections for whoever begins no transaction: none can be left open, so there is nothing to end when one is
+/// given back, and a statement costs one round trip instead of two. They close together with `pool`.
+///
+/// What runs on them looks few rows up by their keys, the same few statements again and again. So a plan is made once: planning
+/// around the partitions costs more than looking into the right one. And it may not be a plan that suits a table which is small
+/// today.
+pub(crate) fn for_single_statements(pool: &PgPool, size: u32) -> PgPool {
     let statements = pool
         .options()
         .clone()
         .min_connections(0)
-        .max_connections(STATEMENTS)
+        .max_connections(size)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(&*session(ENGINE)).await?;
+                connection.execute("set plan_cache_mode = force_generic_plan; set enable_seqscan = off").await?;
+                Ok(())
+            })
+        })
         .after_release(|_, _| Box::pin(async { Ok(true) }))
         .connect_lazy_with(pool.connect_options().as_ref().clone());
     let (closing, closed) = (pool.close_event(), statements.clone());
@@ -89,6 +97,10 @@ pub(crate) fn for_single_statements(pool: &PgPool) -> PgPool {
     statements
 }
 
+fn session(role: &str) -> String {
+    format!("set role {role}; set timezone = 'UTC'; set jit = off; set client_min_messages = error")
+}
+
 async fn pool(options: PgConnectOptions, role: &'static str, size: u32) -> Result<PgPool, DatabaseError> {
     PgPoolOptions::new()
         .max_connections(size)
@@ -97,11 +109,7 @@ async fn pool(options: PgConnectOptions, role: &'static str, size: u32) -> Resul
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             Box::pin(async move {
-                connection
-                    .execute(&*format!(
-                        "set role {role}; set timezone = 'UTC'; set jit = off; set client_min_messages = error"
-                    ))
-                    .await?;
+                connection.execute(&*session(role)).await?;
                 Ok(())
             })
         })

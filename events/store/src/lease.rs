@@ -37,6 +37,11 @@ impl Lease {
         Ok(fence.map(|fence| Self { name, holder, fence }))
     }
 
+    /// Name, holder and fence, for a statement that holds the fence while it works.
+    pub(crate) const fn parts(&self) -> (&'static str, Uuid, i64) {
+        (self.name, self.holder, self.fence)
+    }
+
     /// Holds the fence for the rest of the transaction; `false` when another took over.
     pub async fn guard(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
         sqlx::query_scalar("select true from engine.leases where name = $1 and holder = $2 and fence = $3 for share")

@@ -3,13 +3,17 @@
 pub mod append;
 pub mod clock;
 pub mod database;
+mod excerpt;
+mod group;
 pub mod idempotency;
 pub mod keyring;
 pub mod leaf;
 pub mod lease;
+mod loads;
 pub mod master_key;
 pub mod migrations;
 pub mod positions;
+mod queue;
 pub mod seal;
 pub mod sequencer;
 pub mod store;

@@ -10,7 +10,7 @@ use events::OrganizationId;
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::{
     sync::{Notify, oneshot, watch},
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use uuid::Uuid;
 
@@ -50,12 +50,14 @@ impl Drop for Expected {
 pub struct Positions {
     waiters: Arc<Waiters>,
     appended: Arc<Notify>,
+    /// Somebody began to wait for a place.
+    wanted: Arc<Notify>,
     head: watch::Sender<i64>,
 }
 
 impl Default for Positions {
     fn default() -> Self {
-        Self { waiters: Arc::default(), appended: Arc::default(), head: watch::channel(0).0 }
+        Self { waiters: Arc::default(), appended: Arc::default(), wanted: Arc::default(), head: watch::channel(0).0 }
     }
 }
 
@@ -68,6 +70,15 @@ impl Positions {
     /// Waits until something was appended here, at most `patience`.
     pub async fn appended(&self, patience: Duration) {
         let _ = timeout(patience, self.appended.notified()).await;
+    }
+
+    /// Lets appended events gather: for `least`, and up to `most` while nobody here waits for a place.
+    pub(crate) async fn gather(&self, least: Duration, most: Duration) {
+        tokio::time::sleep(least).await;
+        let nobody = || self.waiters.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let end = Instant::now() + most.saturating_sub(least);
+        // What `wanted` remembers may be the wish of somebody who was answered long ago.
+        while nobody() && timeout_at(end, self.wanted.notified()).await.is_ok() {}
     }
 
     /// Follows the global head of the log.
@@ -103,6 +114,7 @@ impl Positions {
     pub fn expect(&self, place: Place) -> Expected {
         let (sender, receiver) = oneshot::channel();
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default().push(sender);
+        self.wanted.notify_one();
         Expected { waiters: self.waiters.clone(), place, receiver }
     }
 

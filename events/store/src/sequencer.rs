@@ -1,26 +1,36 @@
-//! The sequencer: one leader gives committed events their dense positions and leaves, in one transaction per batch.
+//! The sequencer: one leader gives committed events their dense positions and leaves, in one statement per batch.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use events::OrganizationId;
-use sqlx::{Acquire, PgPool, Row};
+use sqlx::{PgPool, Row};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
+    database,
     leaf::{self, Header},
     lease::{Lease, TERM},
     positions::Positions,
 };
 
-const BATCH: i64 = 2000;
+const BATCH: usize = 2000;
 /// How soon the leader looks for what other processes appended.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long events gather between two batches while nobody waits for their positions: the leader's commits compete with those of
+/// the appends, and one for several events is as good as one for each.
+const GATHER: Duration = Duration::from_millis(5);
+/// The same while somebody waits.
+const GATHER_WAITED_FOR: Duration = Duration::from_millis(1);
 
 /// Orders what was appended. Run one in every worker; the lease decides which one works.
 #[derive(Debug)]
 pub struct Sequencer {
+    /// No transaction begins here: a batch is one statement.
     pool: PgPool,
     positions: Positions,
     holder: Uuid,
@@ -34,11 +44,17 @@ struct Pending {
     version: i64,
     event_type: String,
     leaf: [u8; 32],
+    /// How many of its organization come after it in the batch.
+    after: i64,
 }
 
 impl Sequencer {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a pool is a handle, which its users hand over as they do to a store"
+    )]
     pub fn new(pool: PgPool, positions: Positions) -> Self {
-        Self { pool, positions, holder: Uuid::now_v7() }
+        Self { pool: database::for_single_statements(&pool, 1), positions, holder: Uuid::now_v7() }
     }
 
     /// Works until `stop` turns true or nobody is left to say so, then gives the lease up.
@@ -75,7 +91,9 @@ impl Sequencer {
             match self.step(lease).await? {
                 None => return Ok(()),
                 Some(0) => self.positions.appended(LOOK).await,
-                Some(_) => {}
+                // There may be more: nothing need gather.
+                Some(BATCH) => {}
+                Some(_) => self.positions.gather(GATHER_WAITED_FOR, GATHER).await,
             }
         }
         Ok(())
@@ -83,88 +101,77 @@ impl Sequencer {
 
     /// Orders one batch: `None` when the lease is lost, else how many events.
     pub async fn step(&self, lease: &Lease) -> Result<Option<usize>, sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
-        // Outside the transaction, which most looks would open in vain. No other leader has worked since if the fence holds.
-        let pending = pending(&mut connection).await?;
+        // No other leader has worked between the two statements if the fence still holds in the second.
+        let pending = pending(&self.pool).await?;
         if pending.is_empty() {
             return Ok(Some(0));
         }
-        let mut transaction = connection.begin().await?;
-        if !lease.guard(&mut transaction).await? {
-            return Ok(None);
-        }
-        let count = i64::try_from(pending.len()).unwrap_or(i64::MAX);
-        let global: i64 =
-            sqlx::query_scalar("update log.head set global_position = global_position + $1 returning global_position")
-                .bind(count)
-                .fetch_one(&mut *transaction)
-                .await?;
-        let positions = self.positions_of(&mut transaction, &pending).await?;
-        sqlx::query(
-            "insert into log.entries (global_position, organization_id, position, aggregate_type, aggregate_id, sequence,
-                                      event_type, leaf)
-             select * from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-                                  $8::bytea[])",
-        )
-        .bind((global - count + 1..=global).collect::<Vec<_>>())
-        .bind(pending.iter().map(|event| event.organization).collect::<Vec<_>>())
-        .bind(&positions)
-        .bind(pending.iter().map(|event| event.stream.as_str()).collect::<Vec<_>>())
-        .bind(pending.iter().map(|event| event.stream_id.as_str()).collect::<Vec<_>>())
-        .bind(pending.iter().map(|event| event.version).collect::<Vec<_>>())
-        .bind(pending.iter().map(|event| event.event_type.as_str()).collect::<Vec<_>>())
-        .bind(pending.iter().map(|event| event.leaf.as_slice()).collect::<Vec<_>>())
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("delete from log.pending where id = any($1)")
-            .bind(pending.iter().map(|event| event.id).collect::<Vec<_>>())
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("select pg_notify('propty_log', $1)").bind(global.to_string()).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        self.positions.assigned(pending.iter().zip(&positions).filter_map(|(event, position)| {
+        let Some((global, heads)) = write(&self.pool, lease, &pending).await? else { return Ok(None) };
+        self.positions.assigned(pending.iter().filter_map(|event| {
             let place = (OrganizationId(event.organization), event.stream_id.parse().ok()?, event.version);
-            Some((event.stream.as_str(), place, *position))
+            Some((event.stream.as_str(), place, heads.get(&event.organization)? - event.after))
         }));
         self.positions.advance(global);
         Ok(Some(pending.len()))
     }
+}
 
-    /// Numbers the batch within each organization, on from its head.
-    async fn positions_of(
-        &self,
-        connection: &mut sqlx::PgConnection,
-        pending: &[Pending],
-    ) -> Result<Vec<i64>, sqlx::Error> {
-        let mut counts: HashMap<Uuid, i64> = HashMap::new();
-        for event in pending {
-            *counts.entry(event.organization).or_default() += 1;
-        }
-        let (organizations, added): (Vec<_>, Vec<_>) = counts.iter().map(|(id, count)| (*id, *count)).unzip();
-        let heads = sqlx::query(
-            "insert into log.heads as head (organization_id, position) select * from unnest($1::uuid[], $2::bigint[])
-             on conflict (organization_id) do update set position = head.position + excluded.position
-             returning organization_id, position",
-        )
-        .bind(organizations)
-        .bind(added)
-        .fetch_all(connection)
-        .await?;
-        let mut next = HashMap::with_capacity(heads.len());
-        for head in heads {
-            let organization: Uuid = head.try_get("organization_id")?;
-            let position: i64 = head.try_get("position")?;
-            next.insert(organization, position - counts.get(&organization).copied().unwrap_or_default());
-        }
-        Ok(pending
-            .iter()
-            .map(|event| {
-                let position = next.entry(event.organization).or_default();
-                *position += 1;
-                *position
-            })
-            .collect())
+/// Writes the batch into the log, takes it from the queue and tells those who listen. Everything hangs on the fence, which is
+/// held until the commit: `None` when it is lost. Returns the global head and the heads of the batch's organizations.
+async fn write(
+    pool: &PgPool,
+    lease: &Lease,
+    pending: &[Pending],
+) -> Result<Option<(i64, HashMap<Uuid, i64>)>, sqlx::Error> {
+    let mut counts: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for event in pending {
+        *counts.entry(event.organization).or_default() += 1;
     }
+    let (name, holder, fence) = lease.parts();
+    let rows: Vec<(i64, Uuid, i64)> = sqlx::query_as(
+        "with fence as materialized (
+             select from engine.leases where name = $1 and holder = $2 and fence = $3 for share
+         ), head as (
+             update log.head set global_position = global_position + $4 where exists (select from fence)
+             returning global_position, pg_notify('propty_log', global_position::text)
+         ), grown as (
+             insert into log.heads as known (organization_id, position)
+             select batch.organization, batch.added
+             from head cross join unnest($5::uuid[], $6::bigint[]) as batch (organization, added)
+             on conflict (organization_id) do update set position = known.position + excluded.position
+             returning organization_id, position
+         ), ordered as (
+             insert into log.entries (global_position, organization_id, position, aggregate_type, aggregate_id, sequence,
+                                      event_type, leaf)
+             select head.global_position - $4 + new.place, new.organization, grown.position - new.after, new.stream, new.id,
+                    new.version, new.type, new.leaf
+             from head
+             cross join unnest($7::uuid[], $8::bigint[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::bytea[])
+                 with ordinality as new (organization, after, stream, id, version, type, leaf, place)
+             join grown on grown.organization_id = new.organization
+         ), done as (
+             delete from log.pending using head where id = any($14)
+         )
+         select head.global_position, grown.organization_id, grown.position from head cross join grown",
+    )
+    .bind(name)
+    .bind(holder)
+    .bind(fence)
+    .bind(i64::try_from(pending.len()).unwrap_or(i64::MAX))
+    .bind(counts.keys().copied().collect::<Vec<_>>())
+    .bind(counts.values().copied().collect::<Vec<_>>())
+    .bind(pending.iter().map(|event| event.organization).collect::<Vec<_>>())
+    .bind(pending.iter().map(|event| event.after).collect::<Vec<_>>())
+    .bind(pending.iter().map(|event| event.stream.as_str()).collect::<Vec<_>>())
+    .bind(pending.iter().map(|event| event.stream_id.as_str()).collect::<Vec<_>>())
+    .bind(pending.iter().map(|event| event.version).collect::<Vec<_>>())
+    .bind(pending.iter().map(|event| event.event_type.as_str()).collect::<Vec<_>>())
+    .bind(pending.iter().map(|event| event.leaf.as_slice()).collect::<Vec<_>>())
+    .bind(pending.iter().map(|event| event.id).collect::<Vec<_>>())
+    .fetch_all(pool)
+    .await?;
+    let Some((global, ..)) = rows.first() else { return Ok(None) };
+    Ok(Some((*global, rows.iter().map(|(_, organization, head)| (*organization, *head)).collect())))
 }
 
 fn stopped(stop: &watch::Receiver<bool>) -> bool {
@@ -173,7 +180,7 @@ fn stopped(stop: &watch::Receiver<bool>) -> bool {
 }
 
 /// The committed events that wait for a position, oldest first, with their leaves.
-async fn pending(connection: &mut sqlx::PgConnection) -> Result<Vec<Pending>, sqlx::Error> {
+async fn pending(pool: &PgPool) -> Result<Vec<Pending>, sqlx::Error> {
     // Event by event, by the index: see `Subscription::page`.
     let rows = sqlx::query(
         "select waiting.id, stored.organization_id, stored.aggregate_type, stored.aggregate_id, stored.sequence,
@@ -189,10 +196,11 @@ async fn pending(connection: &mut sqlx::PgConnection) -> Result<Vec<Pending>, sq
          ) stored
          order by waiting.id",
     )
-    .bind(BATCH)
-    .fetch_all(connection)
+    .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+    .fetch_all(pool)
     .await?;
-    rows.iter()
+    let mut pending: Vec<Pending> = rows
+        .iter()
         .map(|row| {
             let recorded_at: DateTime<Utc> = row.try_get("recorded_at")?;
             let organization: Uuid = row.try_get("organization_id")?;
@@ -214,7 +222,15 @@ async fn pending(connection: &mut sqlx::PgConnection) -> Result<Vec<Pending>, sq
                 version: header.version,
                 event_type: header.event_type.to_owned(),
                 leaf,
+                after: 0,
             })
         })
-        .collect()
+        .collect::<Result<_, sqlx::Error>>()?;
+    let mut behind: HashMap<Uuid, i64> = HashMap::new();
+    for event in pending.iter_mut().rev() {
+        let behind = behind.entry(event.organization).or_default();
+        event.after = *behind;
+        *behind += 1;
+    }
+    Ok(pending)
 }

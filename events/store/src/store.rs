@@ -14,18 +14,25 @@ use uuid::Uuid;
 
 use crate::{
     Keyring,
-    append::{self, AppendError, Appended, CommandContext, NewEvent},
+    append::{AppendError, Appended, CommandContext, NewEvent, Prepared},
     database,
+    group::{self, Group},
     idempotency::{self, Stored},
+    loads::{Loads, StoredEvent},
     positions::Positions,
 };
+
+/// For loads and for keys that are looked up. Loads share statements, so that a few connections are enough.
+const STATEMENTS: u32 = 6;
 
 /// The event tables, opened.
 pub struct Store {
     pool: PgPool,
-    /// What a command loads and appends. No transaction may begin on these.
+    /// What a command looks up. No transaction may begin on these.
     statements: PgPool,
     repository: PostgresEventRepository,
+    loads: Loads,
+    group: Group,
     keyring: Keyring,
     upcasters: Vec<Box<dyn EventUpcaster>>,
     positions: Positions,
@@ -39,10 +46,13 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     pub fn new(pool: PgPool, keyring: Keyring, positions: Positions) -> Self {
-        let statements = database::for_single_statements(&pool);
+        let statements = database::for_single_statements(&pool, STATEMENTS);
+        // Of their own, so that no writer waits behind those who read.
+        let group = Group::start(&database::for_single_statements(&pool, group::WRITERS), &positions);
         let repository =
             PostgresEventRepository::new(statements.clone()).with_tables("log.streams", "log.no_snapshots");
-        Self { pool, statements, repository, keyring, upcasters: events::upcast::all(), positions }
+        let loads = Loads::start(&statements);
+        Self { pool, statements, repository, loads, group, keyring, upcasters: events::upcast::all(), positions }
     }
 
     /// With other upcasters than today's.
@@ -114,6 +124,53 @@ impl Store {
             .collect()
     }
 
+    /// The same events without what surrounds them: what a decision needs. Read together with other callers' streams when there
+    /// are any.
+    async fn replay<A: Aggregate>(&self, organization: OrganizationId, id: &str) -> Result<Vec<A::Event>, LoadError> {
+        let loading = self.loads.begin();
+        match loading.together(A::TYPE, &format!("{organization}/{id}")).await {
+            Some(stored) => self.decoded::<A>(organization, stored).await,
+            None => Ok(self.load::<A>(organization, id).await?.into_iter().map(|event| event.payload).collect()),
+        }
+    }
+
+    async fn decoded<A: Aggregate>(
+        &self,
+        organization: OrganizationId,
+        stored: Vec<StoredEvent>,
+    ) -> Result<Vec<A::Event>, LoadError> {
+        let read = |error: serde_json::Error| LoadError::Read(error.into());
+        let is_old = |event: &StoredEvent| {
+            self.upcasters.iter().any(|upcaster| upcaster.can_upcast(&event.event_type, &event.event_version))
+        };
+        // Most events have nothing to open and are of today's version: they are parsed once, into what they are.
+        if !stored.iter().any(|event| event.payload.contains("$sealed") || is_old(event)) {
+            return stored.iter().map(|event| serde_json::from_str(&event.payload).map_err(read)).collect();
+        }
+        let mut payloads = stored
+            .iter()
+            .map(|event| serde_json::from_str::<Value>(&event.payload).map_err(read))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut sealed: Vec<_> = payloads.iter_mut().map(|payload| (organization, payload)).collect();
+        self.keyring.open_all(&mut sealed).await.map_err(AppendError::from)?;
+        payloads
+            .into_iter()
+            .zip(stored)
+            .map(|(payload, event)| {
+                let event = SerializedEvent {
+                    aggregate_id: String::new(),
+                    sequence: usize::try_from(event.sequence).unwrap_or_default(),
+                    aggregate_type: A::TYPE.to_owned(),
+                    event_type: event.event_type,
+                    event_version: event.event_version,
+                    payload,
+                    metadata: Value::Null,
+                };
+                serde_json::from_value(upcast(&self.upcasters, event).payload).map_err(read)
+            })
+            .collect()
+    }
+
     /// Opens and upcasts what a subscription read.
     pub(crate) fn upcast(&self, event: SerializedEvent) -> SerializedEvent {
         upcast(&self.upcasters, event)
@@ -178,12 +235,12 @@ where
     }
 
     async fn load_aggregate(&self, id: &str) -> Result<StreamContext<A>, AggregateError<A::Error>> {
-        let events = self.store.load::<A>(self.context.metadata.organization, id).await?;
+        let events = self.store.replay::<A>(self.context.metadata.organization, id).await?;
         let id = id.parse().map_err(|error| AggregateError::UnexpectedError(Box::new(error)))?;
         let mut context = StreamContext { id, version: 0, aggregate: A::default() };
-        for envelope in events {
+        for event in events {
             context.version += 1;
-            context.aggregate.apply(envelope.payload);
+            context.aggregate.apply(event);
         }
         Ok(context)
     }
@@ -249,9 +306,7 @@ impl Scoped<'_> {
             events: new.iter().map(DomainEvent::event_type).collect(),
         };
         let answer = serde_json::to_value(answer)?;
-        append::append(&self.store.statements, self.context, client_address.as_ref(), &rows, &answer).await?;
-        self.store.positions.wake_sequencer();
-        Ok(())
+        self.store.group.append(Prepared::try_new(self.context, client_address.as_ref(), &rows, &answer)?).await
     }
 
     /// The client's address, sealed as evidence under the stream that it touched.

@@ -95,14 +95,20 @@ impl Subscription {
         .bind(limit)
         .fetch_all(self.store.pool())
         .await?;
-        let mut events = rows.iter().map(Self::recorded).collect::<Result<Vec<_>, _>>()?;
-        let mut sealed: Vec<_> = events.iter_mut().map(|event| (event.organization, &mut event.payload)).collect();
-        self.store.keyring().open_all(&mut sealed).await?;
-        for (event, row) in events.iter_mut().zip(&rows) {
-            self.upcast(event, row)?;
-        }
+        let events = Self::read(&self.store, &rows).await?;
         let end = events.last().map_or(after, |event| event.global_position);
         Ok(Page { events, end })
+    }
+
+    /// Opens and upcasts rows of the log.
+    pub(crate) async fn read(store: &Store, rows: &[PgRow]) -> Result<Vec<Recorded>, AppendError> {
+        let mut events = rows.iter().map(Self::recorded).collect::<Result<Vec<_>, _>>()?;
+        let mut sealed: Vec<_> = events.iter_mut().map(|event| (event.organization, &mut event.payload)).collect();
+        store.keyring().open_all(&mut sealed).await?;
+        for (event, row) in events.iter_mut().zip(rows) {
+            Self::upcast(store, event, row)?;
+        }
+        Ok(events)
     }
 
     fn recorded(row: &PgRow) -> Result<Recorded, AppendError> {
@@ -122,7 +128,7 @@ impl Subscription {
         })
     }
 
-    fn upcast(&self, event: &mut Recorded, row: &PgRow) -> Result<(), AppendError> {
+    fn upcast(store: &Store, event: &mut Recorded, row: &PgRow) -> Result<(), AppendError> {
         let stored = SerializedEvent {
             aggregate_id: String::new(),
             sequence: 0,
@@ -132,7 +138,7 @@ impl Subscription {
             payload: event.payload.take(),
             metadata: Value::Null,
         };
-        let current = self.store.upcast(stored);
+        let current = store.upcast(stored);
         event.event_type = current.event_type;
         event.payload = current.payload;
         Ok(())

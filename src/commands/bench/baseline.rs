@@ -16,6 +16,7 @@ use crate::failure::Failure;
 
 pub const POSTGRES_ES: &str = "postgres-es";
 pub const SINGLE_INSERTS: &str = "single inserts";
+pub const LOAD_AND_INSERT: &str = "one select and one insert";
 /// What `postgres_es::default_postgress_pool` opens.
 const POSTGRES_ES_POOL: u32 = 10;
 const INSERT_POOL: u32 = 20;
@@ -94,20 +95,48 @@ impl Baselines {
     pub async fn single_inserts(&self, callers: usize, count: usize) -> Result<f64, Failure> {
         let ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
         let (elapsed, _) = drive(vec![self.pool.clone(); callers], ids, |pool, id| async move {
-            sqlx::query(
-                "with inserted as (
-                     insert into inserted values ($1, 1, '{\"Relabelled\":{\"label\":\"A 0\"}}')
-                 )
-                 insert into queue (aggregate_id) values ($1)",
-            )
-            .bind(id)
-            .execute(&pool)
-            .await?;
+            insert(&pool, id, 1).await?;
             Ok(pool)
         })
         .await?;
         Ok(rate(count, elapsed))
     }
+
+    /// The same after a look at the event before it: the least that a command can be.
+    pub async fn load_and_insert(&self, callers: usize, count: usize) -> Result<f64, Failure> {
+        let ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
+        sqlx::query(
+            "insert into inserted select id, 1, '{\"Relabelled\":{\"label\":\"A 0\"}}' from unnest($1::uuid[]) id",
+        )
+        .bind(&ids)
+        .execute(&self.pool)
+        .await?;
+        let (elapsed, _) = drive(vec![self.pool.clone(); callers], ids, |pool, id| async move {
+            let found: Vec<(i64, serde_json::Value)> =
+                sqlx::query_as("select sequence, payload from inserted where aggregate_id = $1 order by sequence")
+                    .bind(id)
+                    .fetch_all(&pool)
+                    .await?;
+            insert(&pool, id, i64::try_from(found.len()).unwrap_or_default() + 1).await?;
+            Ok(pool)
+        })
+        .await?;
+        Ok(rate(count, elapsed))
+    }
+}
+
+async fn insert(pool: &PgPool, id: Uuid, sequence: i64) -> Result<(), Failure> {
+    sqlx::query(
+        "with inserted as (
+             insert into inserted values ($1, $2, '{\"Relabelled\":{\"label\":\"A 0\"}}')
+         )
+         insert into queue (aggregate_id) values ($1)",
+    )
+    .bind(id)
+    .bind(sequence)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// Each thing so many times, in rounds, so that no two callers meet at one.

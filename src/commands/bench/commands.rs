@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     CALLERS, CONNECTIONS, RUNS, Size,
-    baseline::{Baselines, POSTGRES_ES, SINGLE_INSERTS, repeated},
+    baseline::{Baselines, LOAD_AND_INSERT, POSTGRES_ES, SINGLE_INSERTS, repeated},
     connection::Caller,
     driver::{drive, rate},
     report::Figure,
@@ -30,6 +30,7 @@ struct Runs {
     keyed: Vec<f64>,
     postgres_es: Vec<f64>,
     single: Vec<f64>,
+    loaded: Vec<f64>,
 }
 
 /// Without idempotency keys; with keys and the sequencer at work; against both baselines.
@@ -46,6 +47,7 @@ pub async fn figures(world: &World<'_>, baselines: &Baselines, size: Size) -> Re
             runs.postgres_es.push(baselines.postgres_es(callers, count, 1, 1).await?);
             runs.keyed.push(sequenced(world, callers, count).await?);
             runs.single.push(baselines.single_inserts(callers, count).await?);
+            runs.loaded.push(baselines.load_and_insert(callers, count).await?);
         }
     }
     let mut figures = Vec::new();
@@ -56,7 +58,10 @@ pub async fn figures(world: &World<'_>, baselines: &Baselines, size: Size) -> Re
         let name = format!("… with idempotency record and sequencer, {callers} callers");
         let keyed = Figure::new(name, UNIT, runs.keyed);
         figures.push(keyed.clone().against(POSTGRES_ES, runs.postgres_es));
-        figures.push(keyed.against(SINGLE_INSERTS, runs.single));
+        figures.push(keyed.clone().against(SINGLE_INSERTS, runs.single));
+        let loaded = keyed.against(LOAD_AND_INSERT, runs.loaded);
+        // A command may take 1.2 times as long.
+        figures.push(if callers == 1 { loaded.ratio_at_least(0.83) } else { loaded });
     }
     Ok(figures)
 }

@@ -50,7 +50,7 @@ pub async fn figures(world: &World<'_>, baselines: &Baselines, size: Size) -> Re
 }
 
 /// Lets the projector handle what waits.
-async fn catch_up(world: &World<'_>, projector: &Projector) -> Result<f64, Failure> {
+pub async fn catch_up(world: &World<'_>, projector: &Projector) -> Result<f64, Failure> {
     let pool = world.node.store.pool();
     let subscription = Subscription::new("bench", world.node.store.clone());
     let head = positions::head(pool).await?;

@@ -2,8 +2,10 @@
 
 mod append;
 mod clock;
+mod group;
 mod idempotency;
 mod lease;
+mod loads;
 mod master_key;
 mod migration;
 mod note;

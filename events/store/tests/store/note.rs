@@ -1,12 +1,13 @@
 //! A small aggregate to store.
 
-use std::{collections::HashMap, convert::Infallible};
+use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
 use cqrs_es::{Aggregate, AggregateError, DomainEvent, EventEnvelope, EventStore, event_sink::EventSink};
 use event_store::{CommandContext, Store};
 use events::{Event, Purpose, Sealed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -94,6 +95,16 @@ pub async fn add(
 pub async fn read(store: &Store, context: &CommandContext, id: Uuid) -> Result<Note, Failure> {
     let loaded = EventStore::<Note>::load_aggregate(&store.scoped(context), &id.to_string()).await?;
     Ok(loaded.aggregate)
+}
+
+/// The same, by so many callers at once that they are read to together.
+pub async fn read_in_company(store: &Arc<Store>, context: &CommandContext, id: Uuid) -> Vec<Note> {
+    let mut readers = JoinSet::new();
+    for _ in 0..20 {
+        let (store, context) = (store.clone(), context.clone());
+        readers.spawn(async move { read(&store, &context, id).await.expect("a note") });
+    }
+    readers.join_all().await
 }
 
 /// What an unexpected error was.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
+use sqlx::{Row, postgres::PgListener};
 use tokio::{sync::watch, task::JoinSet};
 use uuid::Uuid;
 
@@ -111,4 +111,23 @@ async fn an_open_transaction_holds_nobody_up() {
     assert_eq!(world.count("select global_position from log.head").await, 1);
     slow.rollback().await.expect("a rollback");
     assert_eq!(verify(&world).await, 1);
+}
+
+#[tokio::test]
+async fn a_batch_of_several_organizations_is_announced_once() {
+    let world = World::new().await;
+    let mut listener = PgListener::connect_with(world.pool()).await.expect("a listener");
+    listener.listen("propty_log").await.expect("a channel");
+    for events in 1..=3 {
+        let events = (0..events).map(|line| written(line.to_string())).collect();
+        add(&world.store, &context(organization()), Uuid::now_v7(), events).await.expect("events");
+    }
+    world.drain().await;
+    assert_eq!(verify(&world).await, 6);
+    let notice = listener.recv().await.expect("a notice");
+    assert_eq!(notice.payload(), "6");
+    // The next one is of the next batch.
+    add(&world.store, &context(organization()), Uuid::now_v7(), vec![written("a")]).await.expect("an event");
+    world.drain().await;
+    assert_eq!(listener.recv().await.expect("a notice").payload(), "7");
 }

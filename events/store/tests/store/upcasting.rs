@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    note::{NoteEvent, add, read, written},
+    note::{NoteEvent, add, read, read_in_company, written},
     world::{World, context, organization},
 };
 
@@ -68,6 +68,9 @@ async fn an_old_row_reads_as_todays_event() {
     world.drain().await;
 
     assert_eq!(read(&world.store, &context, id).await.expect("a note").lines, ["old", "new"]);
+    for note in read_in_company(&world.store, &context, id).await {
+        assert_eq!(note.lines, ["old", "new"]);
+    }
     let subscription = Subscription::new("reader", world.store.clone());
     let events = subscription.page(0, 10).await.expect("a page").events;
     assert_eq!(events[0].event_type, "Written");
