@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     EmailAddress, InvoiceId, Language, MessageId, Money, PaymentId, PropertyId, ResidentId, Sealed, SignInId,
-    invoice::OfflineMethod, text::Title,
+    autopay::PauseReason, invoice::OfflineMethod, text::Title,
 };
 
 /// What an e-mail tells, with the facts as of its cause. What else it shows is read when it is rendered, and then frozen.
@@ -31,29 +31,98 @@ pub enum EmailContent {
     SignInLink {
         sign_in_id: SignInId,
     },
+    /// Some days before the due day, or once after it.
+    PaymentReminder {
+        invoice_id: InvoiceId,
+        title: Title,
+        balance: Money,
+        due_on: NaiveDate,
+        overdue: bool,
+    },
+    /// Autopay is going to charge.
+    AutopayNotice {
+        invoice_id: InvoiceId,
+        title: Title,
+        amount: Money,
+        /// On top, borne by the resident.
+        fee: Money,
+        charge_on: NaiveDate,
+        means: PaymentMeans,
+    },
+    /// The charge is above the resident's cap: autopay asks first.
+    AutopayHeld {
+        invoice_id: InvoiceId,
+        title: Title,
+        amount: Money,
+        cap: Money,
+        due_on: NaiveDate,
+    },
+    AutopayCharged {
+        invoice_id: InvoiceId,
+        payment_id: PaymentId,
+        title: Title,
+        amount: Money,
+        fee: Money,
+        balance: Money,
+        charged_on: NaiveDate,
+        means: PaymentMeans,
+    },
+    AutopayFailed {
+        invoice_id: InvoiceId,
+        title: Title,
+        amount: Money,
+        reason: PauseReason,
+        /// The day of the next attempt, if there is one.
+        retry_on: Option<NaiveDate>,
+        retries_left: u32,
+    },
 }
 
 /// How a receipt names what was paid with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PaymentMeans {
     Card { brand: String, last4: String },
+    Bank { bank_name: Option<String>, last4: String },
     Online,
     Offline { method: OfflineMethod },
 }
 
 impl EmailContent {
+    /// Every kind there is.
+    pub const KINDS: &[&str] = &[
+        "invoice-published",
+        "payment-received",
+        "payment-reminder",
+        "autopay-notice",
+        "autopay-held",
+        "autopay-charged",
+        "autopay-failed",
+        "sign-in-link",
+    ];
+
     /// The kind, as people switch it on and off.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::InvoicePublished { .. } => "invoice-published",
             Self::PaymentReceived { .. } => "payment-received",
             Self::SignInLink { .. } => "sign-in-link",
+            Self::PaymentReminder { .. } => "payment-reminder",
+            Self::AutopayNotice { .. } => "autopay-notice",
+            Self::AutopayHeld { .. } => "autopay-held",
+            Self::AutopayCharged { .. } => "autopay-charged",
+            Self::AutopayFailed { .. } => "autopay-failed",
         }
     }
 
     pub const fn invoice_id(&self) -> Option<InvoiceId> {
         match self {
-            Self::InvoicePublished { invoice_id, .. } | Self::PaymentReceived { invoice_id, .. } => Some(*invoice_id),
+            Self::InvoicePublished { invoice_id, .. }
+            | Self::PaymentReceived { invoice_id, .. }
+            | Self::PaymentReminder { invoice_id, .. }
+            | Self::AutopayNotice { invoice_id, .. }
+            | Self::AutopayHeld { invoice_id, .. }
+            | Self::AutopayCharged { invoice_id, .. }
+            | Self::AutopayFailed { invoice_id, .. } => Some(*invoice_id),
             Self::SignInLink { .. } => None,
         }
     }
@@ -70,6 +139,8 @@ pub enum EmailSuppression {
     SuppressedByProvider,
     /// The property switched this kind of e-mail off.
     KindSwitchedOff,
+    /// What it was to ask for is not asked for any more: the invoice was paid, voided or written off meanwhile.
+    Overtaken,
 }
 
 /// How final a bounce is.

@@ -17,4 +17,12 @@ ids! {
     /// A sign-in link and the session that it opens.
     SignInId,
     JobId,
+    /// Autopay of one resident in one property.
+    AutopayId,
+    /// One attempt to set up a payment method for autopay.
+    SetupId,
+    /// What a resident has in credit at one property.
+    CreditId,
+    /// One gift of credit by a manager.
+    GrantId,
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Money, PaymentId, PropertyId, RefundId, ResidentId, TimeZone, UnitId,
+    AutopayId, CreditId, Money, PaymentId, PropertyId, RefundId, ResidentId, TimeZone, UnitId,
     text::{Line, Paragraphs, Title},
 };
 
@@ -29,8 +29,10 @@ pub enum OfflineMethod {
 /// Where applied money came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PaymentSource {
-    /// A payment through Stripe.
+    /// A payment through Stripe that the resident made.
     Online,
+    /// A payment through Stripe that autopay made.
+    Autopay { autopay_id: AutopayId },
     /// Cash, a check, or a transfer that a manager recorded.
     Offline {
         method: OfflineMethod,
@@ -46,6 +48,10 @@ pub enum PaymentSource {
 pub enum ReversalReason {
     /// An online payment was refunded through Stripe.
     Refund { refund_id: RefundId },
+    /// The payer's bank took the money back until the dispute is decided.
+    Dispute { dispute: String },
+    /// A bank debit came back.
+    Return { dispute: String, code: String },
     /// A manager took back what had been recorded by hand (a bounced check, a slip).
     OfflineCorrection { note: Line<200> },
 }
@@ -103,5 +109,31 @@ events! {
         PaymentApplied = 1 { payment_id: PaymentId, resident_id: ResidentId, amount: Money, balance: Money, source: PaymentSource },
         /// Applied money left the invoice again, wholly or in part.
         PaymentReversed = 1 { payment_id: PaymentId, amount: Money, balance: Money, reason: ReversalReason },
+        /// A dispute was won: its money is back.
+        PaymentReinstated = 1 { payment_id: PaymentId, amount: Money, balance: Money, dispute: String },
+        /// More came in than was due; the rest became the resident's credit.
+        OverpaymentCredited = 1 {
+            /// Counts the overpayments of this invoice from 1: by it a repeat is known.
+            number: u32,
+            credit_id: CreditId,
+            resident_id: ResidentId,
+            property_id: PropertyId,
+            payment_id: PaymentId,
+            amount: Money,
+            balance: Money,
+        },
+        /// Credit reached the invoice.
+        CreditApplied = 1 {
+            credit_id: CreditId,
+            /// The number of what was spent of the credit.
+            number: u32,
+            resident_id: ResidentId,
+            amount: Money,
+            balance: Money,
+        },
+        /// What is left is not expected any more.
+        InvoiceWrittenOff = 1 { amount: Money, reason: Title },
+        /// Money came in after all.
+        WriteOffUndone = 1 {},
     }
 }

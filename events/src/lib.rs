@@ -5,7 +5,10 @@ mod macros;
 
 pub mod access_token;
 pub mod address;
+pub mod autopay;
+pub mod credit;
 pub mod currency;
+mod decline;
 pub mod email;
 pub mod ids;
 pub mod invoice;
@@ -31,11 +34,13 @@ pub mod zone;
 
 pub use access_token::AccessTokenEvent;
 pub use address::EmailAddress;
+pub use autopay::AutopayEvent;
+pub use credit::CreditEvent;
 pub use currency::Currency;
 pub use email::EmailMessageEvent;
 pub use ids::{
-    InvoiceId, JobId, MessageId, OrganizationId, PaymentId, PropertyId, RefundId, ResidentId, SignInId,
-    StripeAccountId, SuppressionId, TokenId, UnitId,
+    AutopayId, CreditId, GrantId, InvoiceId, JobId, MessageId, OrganizationId, PaymentId, PropertyId, RefundId,
+    ResidentId, SetupId, SignInId, StripeAccountId, SuppressionId, TokenId, UnitId,
 };
 pub use invoice::InvoiceEvent;
 pub use job::JobEvent;

@@ -5,15 +5,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    InvoiceId, Money, PropertyId, RefundId, ResidentId, Sealed, StripeAccountId,
+    AutopayId, InvoiceId, Money, PropertyId, RefundId, ResidentId, Sealed, StripeAccountId,
     property::{FeeMode, FeePolicy},
     text::Line,
 };
 
 /// What a payment is made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PaymentMethodKind {
+    #[default]
     Card,
+    /// ACH direct debit from a bank account: takes days, and can come back after it succeeded.
+    BankDebit,
+}
+
+impl PaymentMethodKind {
+    pub const fn is_card(&self) -> bool {
+        matches!(self, Self::Card)
+    }
 }
 
 /// What may be known of a card: never its number.
@@ -27,6 +36,29 @@ pub struct CardSummary {
     pub exp_year: u16,
     /// `credit`, `debit`, `prepaid` or `unknown`.
     pub funding: String,
+}
+
+/// What may be known of a bank account: never its number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BankSummary {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank_name: Option<String>,
+    #[schemars(length(equal = 4))]
+    pub last4: String,
+    /// `checking` or `savings`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_type: Option<String>,
+}
+
+/// Why a resident is charged less than the price list's fee, or nothing, on top.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FeeWaiver {
+    /// Debit and prepaid cards bear no surcharge.
+    Funding { funding: String },
+    /// The property's state does not allow surcharges.
+    Region { region: String },
+    /// The fee is cut to the most that the card networks allow.
+    Capped { basis_points: u32 },
 }
 
 /// Why an attempt's outcome is not known.
@@ -53,6 +85,10 @@ pub enum CancelReason {
     Rejected { code: String },
     /// It was canceled at Stripe.
     AtProvider,
+    /// A charge by autopay was declined, where nobody is there to try another card; or the price was for the declined card alone.
+    Declined { code: String },
+    /// Autopay was cancelled, paused or changed before the charge was authorized.
+    NotAuthorized { why: String },
 }
 
 /// What was asked of Stripe, frozen before the call so that a repeat is byte-equal.
@@ -66,11 +102,35 @@ pub struct FrozenIntent {
     pub idempotency_key: String,
     /// Shown in Stripe's dashboard; no personal data.
     pub description: String,
+    // Left out for cards, as it was when there was nothing else.
+    #[serde(default, skip_serializing_if = "PaymentMethodKind::is_card")]
+    pub kind: PaymentMethodKind,
+    /// Stripe's `cus_…`, for a charge by autopay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// Stripe's `pm_…`: the method that autopay charges without the resident being there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_method: Option<String>,
+    /// Stripe's `ctoken_…`: the method that the quote was given for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation_token: Option<String>,
 }
 
 events! {
     /// The life of one online payment.
     pub enum PaymentEvent of "payment" {
+        /// The resident showed a card or bank account; what paying with it costs is found out from Stripe.
+        PaymentPreviewRequested = 1 {
+            invoice_id: InvoiceId,
+            property_id: PropertyId,
+            resident_id: ResidentId,
+            stripe_account_id: StripeAccountId,
+            amount: Money,
+            /// Stripe's `ctoken_…`.
+            confirmation_token: String,
+        },
+        /// What was shown cannot be paid with; the resident may show another under a new id.
+        PaymentPreviewFailed = 1 { code: String },
         /// The resident was told what paying would cost, before paying.
         PaymentQuoted = 1 {
             invoice_id: InvoiceId,
@@ -88,9 +148,25 @@ events! {
             fees: FeePolicy,
             mode: FeeMode,
             expires_at: DateTime<Utc>,
+            /// The method that the quote is for; no other can be charged at this price.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            confirmation_token: Option<String>,
+            /// `credit`, `debit`, `prepaid` or `unknown`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            funding: Option<String>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            waiver: Option<FeeWaiver>,
+            /// Set when it is autopay that charges.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            autopay_id: Option<AutopayId>,
         },
         /// The resident went on to pay at the quoted price.
-        PaymentRequested = 1 { invoice_id: InvoiceId, amount: Money },
+        PaymentRequested = 1 {
+            invoice_id: InvoiceId,
+            amount: Money,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            autopay_id: Option<AutopayId>,
+        },
         /// The intent to call Stripe, committed before the call.
         PaymentSubmitting = 1 { request: FrozenIntent },
         /// Stripe holds the `PaymentIntent`; the resident can complete it in Stripe's form.
@@ -105,7 +181,7 @@ events! {
         PaymentOutcomeUnknown = 1 { cause: UnknownCause },
         /// The bank asks the resident to authenticate.
         PaymentActionRequired = 1 {},
-        /// The bank declined; the resident may try another card on the same attempt.
+        /// The bank declined. The resident may try another card on the same attempt, unless the price was for this one alone.
         PaymentDeclined = 1 {
             code: String,
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,6 +192,8 @@ events! {
             /// Stripe's charge that was declined, by which a repeated notice is known.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             charge: Option<String>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            autopay_id: Option<AutopayId>,
         },
         /// The money is on its way and can still fail.
         PaymentProcessing = 1 {},
@@ -128,9 +206,60 @@ events! {
             charge: Option<String>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             card: Option<CardSummary>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            bank: Option<BankSummary>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            autopay_id: Option<AutopayId>,
+        },
+        /// What Stripe kept and when the rest is to be paid out, from the balance transaction.
+        PaymentSettled = 1 {
+            property_id: PropertyId,
+            stripe_account_id: StripeAccountId,
+            /// Stripe's `txn_…`.
+            balance_transaction: String,
+            /// What was charged.
+            gross: Money,
+            /// What Stripe kept.
+            fee: Money,
+            net: Money,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            available_at: Option<DateTime<Utc>>,
+        },
+        /// The payer's bank took the money back, for now (a dispute) or for good (a returned bank debit).
+        PaymentDisputed = 1 {
+            /// Stripe's `dp_…` or `du_…`.
+            dispute: String,
+            invoice_id: InvoiceId,
+            property_id: PropertyId,
+            stripe_account_id: StripeAccountId,
+            /// What was taken from the account.
+            amount: Money,
+            /// What leaves the invoice.
+            reversed: Money,
+            /// Stripe's word.
+            reason: String,
+            /// A bank debit that came back: nothing can be contested.
+            returned: bool,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            autopay_id: Option<AutopayId>,
+        },
+        /// The dispute was decided.
+        PaymentDisputeClosed = 1 {
+            dispute: String,
+            invoice_id: InvoiceId,
+            won: bool,
+            amount: Money,
+            /// What comes back to the invoice when it was won.
+            reversed: Money,
         },
         /// The attempt ended without money.
-        PaymentCanceled = 1 { invoice_id: InvoiceId, reason: CancelReason, reserved: bool },
+        PaymentCanceled = 1 {
+            invoice_id: InvoiceId,
+            reason: CancelReason,
+            reserved: bool,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            autopay_id: Option<AutopayId>,
+        },
         /// What Stripe reports differs from what was asked; nothing is booked until a person has looked.
         PaymentQuarantined = 1 { expected: Money, seen_amount: i64, seen_currency: String },
         /// A manager asked for money to go back.

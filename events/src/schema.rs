@@ -4,8 +4,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::{
-    AccessTokenEvent, EmailMessageEvent, Event, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent,
-    ResidentEvent, SignInEvent, StripeAccountEvent, SuppressionEvent, UnitEvent,
+    AccessTokenEvent, AutopayEvent, CreditEvent, EmailMessageEvent, Event, InvoiceEvent, JobEvent, OrganizationEvent,
+    PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent, StripeAccountEvent, SuppressionEvent, UnitEvent,
 };
 
 /// One event's contract.
@@ -26,6 +26,8 @@ pub fn all() -> Vec<EventSchema> {
     of::<ResidentEvent>(&mut schemas);
     of::<InvoiceEvent>(&mut schemas);
     of::<PaymentEvent>(&mut schemas);
+    of::<AutopayEvent>(&mut schemas);
+    of::<CreditEvent>(&mut schemas);
     of::<StripeAccountEvent>(&mut schemas);
     of::<EmailMessageEvent>(&mut schemas);
     of::<SuppressionEvent>(&mut schemas);

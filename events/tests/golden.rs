@@ -14,8 +14,8 @@ use std::{
 
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
 use events::{
-    AccessTokenEvent, EmailMessageEvent, Event, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent,
-    ResidentEvent, SignInEvent, StripeAccountEvent, SuppressionEvent, UnitEvent, schema,
+    AccessTokenEvent, AutopayEvent, CreditEvent, EmailMessageEvent, Event, InvoiceEvent, JobEvent, OrganizationEvent,
+    PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent, StripeAccountEvent, SuppressionEvent, UnitEvent, schema,
 };
 use json_schema::Checker;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ fn kind<E: Event>() -> Kind {
     }
 }
 
-fn kinds() -> [Kind; 12] {
+fn kinds() -> [Kind; 14] {
     [
         kind::<OrganizationEvent>(),
         kind::<PropertyEvent>(),
@@ -46,6 +46,8 @@ fn kinds() -> [Kind; 12] {
         kind::<ResidentEvent>(),
         kind::<InvoiceEvent>(),
         kind::<PaymentEvent>(),
+        kind::<AutopayEvent>(),
+        kind::<CreditEvent>(),
         kind::<StripeAccountEvent>(),
         kind::<EmailMessageEvent>(),
         kind::<SuppressionEvent>(),

@@ -61,6 +61,7 @@ impl<'a> Checker<'a> {
                 "maximum" => at_least(wanted, value),
                 "minLength" => length(value).is_none_or(|length| Some(length) >= wanted.as_u64()),
                 "maxLength" => length(value).is_none_or(|length| Some(length) <= wanted.as_u64()),
+                "maxItems" => value.as_array().is_none_or(|list| Some(list.len() as u64) <= wanted.as_u64()),
                 "required" => {
                     let names = wanted.as_array().into_iter().flatten().filter_map(Value::as_str);
                     value.as_object().is_none_or(|object| names.into_iter().all(|name| object.contains_key(name)))
@@ -192,6 +193,7 @@ mod tests {
             (json!({ "minimum": -1, "maximum": 1 }), json!(1), json!(2)),
             (json!({ "minimum": -1, "maximum": 1 }), json!(-1), json!(-2)),
             (json!({ "minLength": 2, "maxLength": 2 }), json!("éé"), json!("é")),
+            (json!({ "maxItems": 1 }), json!([1]), json!([1, 2])),
             (json!({ "required": ["a"] }), json!({ "a": 1 }), json!({ "b": 1 })),
             (json!({ "properties": { "a": {} }, "additionalProperties": false }), json!({}), json!({ "b": 1 })),
             (json!({ "properties": { "a": { "type": "string" } } }), json!({ "a": "" }), json!({ "a": 1 })),
