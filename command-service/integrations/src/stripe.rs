@@ -1,7 +1,11 @@
 //! Stripe: direct charges on connected accounts, asked through async-stripe's request types over our own HTTP client.
 
+mod books;
 mod client;
+mod intents;
+mod kept;
 mod lookup;
+mod methods;
 mod outcome;
 mod snapshot;
 pub mod webhook;
@@ -12,7 +16,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::payment::FrozenIntent;
 use processes::ports::{
-    AccountSnapshot, IntentSnapshot, Outcome, PaymentTags, RefundRequest, RefundSnapshot, Refused, Stripe,
+    AccountSnapshot, IntentMethod, IntentSnapshot, Outcome, PaymentTags, RefundRequest, RefundSnapshot, Refused, Stripe,
 };
 use stripe_client_core::{CustomizableStripeRequest, IdempotencyKey, RequestStrategy, StripeRequest};
 use stripe_connect::{
@@ -25,9 +29,7 @@ use stripe_connect::{
     account_link::{CreateAccountLink, CreateAccountLinkType},
 };
 use stripe_core::{
-    payment_intent::{
-        CancelPaymentIntent, CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods, RetrievePaymentIntent,
-    },
+    payment_intent::{CancelPaymentIntent, RetrievePaymentIntent},
     refund::{CreateRefund, RetrieveRefund},
 };
 use stripe_types::Currency;
@@ -46,10 +48,14 @@ mod tag {
     pub const INVOICE: &str = "propty_invoice";
     pub const REFUND: &str = "propty_refund";
     pub const ACCOUNT: &str = "propty_account";
+    pub const RESIDENT: &str = "propty_resident";
+    pub const PROPERTY: &str = "propty_property";
+    pub const ENROLLMENT: &str = "propty_enrollment";
+    pub const SETUP: &str = "propty_setup";
 }
 
-/// Without it a `PaymentIntent` names its charge, but not the card.
-const EXPAND_CHARGE: &str = "latest_charge";
+/// Without it a `PaymentIntent` names its charge, but tells neither card nor fee.
+const EXPAND_CHARGE: &str = "latest_charge.balance_transaction";
 
 /// Where Stripe is and how long it may take.
 #[derive(Debug, Clone)]
@@ -144,28 +150,13 @@ impl Stripe for StripeGateway {
         call.outcome(Effect::Read, result.map(|link| link.url))
     }
 
-    async fn create_payment_intent(&self, request: &FrozenIntent, tags: &PaymentTags) -> Outcome<IntentSnapshot> {
-        if let Err(refused) = check_ids([&request.account]) {
-            return Outcome::Refused(refused);
-        }
-        let metadata = HashMap::from([
-            (tag::ORGANIZATION.to_owned(), tags.organization.to_string()),
-            (tag::PAYMENT.to_owned(), tags.payment.to_string()),
-            (tag::INVOICE.to_owned(), tags.invoice.to_string()),
-        ]);
-        let intent = CreatePaymentIntent::new(request.amount, currency(&request.currency))
-            .description(&request.description)
-            .automatic_payment_methods(CreatePaymentIntentAutomaticPaymentMethods::new(true))
-            .expand(vec![EXPAND_CHARGE.to_owned()])
-            .metadata(metadata)
-            .customize();
-        let intent = match keyed(on(intent, &request.account), &request.idempotency_key) {
-            Ok(intent) => intent,
-            Err(refused) => return Outcome::Refused(refused),
-        };
-        let call = self.call();
-        let result = intent.send(&call).await;
-        call.outcome(Effect::Write, result.map(snapshot::intent))
+    async fn create_intent(
+        &self,
+        request: &FrozenIntent,
+        with: &IntentMethod,
+        tags: &PaymentTags,
+    ) -> Outcome<IntentSnapshot> {
+        self.make_intent(request, with, tags).await
     }
 
     async fn payment_intent(&self, account: &str, intent: &str) -> Outcome<IntentSnapshot> {
@@ -182,7 +173,20 @@ impl Stripe for StripeGateway {
         since: DateTime<Utc>,
     ) -> Outcome<Option<IntentSnapshot>> {
         match check_ids([account]) {
-            Ok(()) => self.look_up_intent(account, payment, since).await,
+            Ok(()) => self.look_up_intent(account, None, payment, since).await,
+            Err(refused) => Outcome::Refused(refused),
+        }
+    }
+
+    async fn find_customers_intent(
+        &self,
+        account: &str,
+        customer: &str,
+        payment: Uuid,
+        since: DateTime<Utc>,
+    ) -> Outcome<Option<IntentSnapshot>> {
+        match check_ids([account, customer]) {
+            Ok(()) => self.look_up_intent(account, Some(customer), payment, since).await,
             Err(refused) => Outcome::Refused(refused),
         }
     }

@@ -1,10 +1,21 @@
 //! What processes need of the outside world: the words that every provider's answer is brought to.
 
+mod books;
+mod methods;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use events::payment::{CardSummary, FrozenIntent, UnknownCause};
+use events::payment::{BankSummary, CardSummary, FrozenIntent, PaymentMethodKind, UnknownCause};
+
+pub use self::books::{
+    BalanceItem, BalanceRange, DisputeSnapshot, DisputeStatus, Page, PayoutSnapshot, PayoutStatus, StripeBooks,
+};
+pub use self::methods::{
+    CustomerTags, IntentMethod, MandateSnapshot, MethodSnapshot, SetupRequest, SetupSnapshot, SetupState, SetupTags,
+    StripeMethods, TokenSnapshot,
+};
 
 /// What came of a call to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +64,16 @@ pub struct IntentSnapshot {
     /// Upper case ISO code.
     pub currency: String,
     pub charge: Option<String>,
+    /// `pm_…` of the last attempt, also of a declined one.
+    pub method: Option<String>,
+    pub kind: Option<PaymentMethodKind>,
     pub card: Option<CardSummary>,
+    pub bank: Option<BankSummary>,
     pub decline: Option<Decline>,
+    /// Why its last charge failed, in the words of banks.
+    pub failure: Option<ChargeFailure>,
+    /// What the charge moved on the balance, with the fee that Stripe kept.
+    pub booked: Option<BalanceItem>,
     /// The `propty_payment` of its metadata. A hint: an account's owner can edit it.
     pub payment: Option<uuid::Uuid>,
     pub created: DateTime<Utc>,
@@ -79,6 +98,15 @@ pub struct Decline {
     pub code: String,
     pub decline_code: Option<String>,
     pub advice: Option<String>,
+}
+
+/// Why a charge failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChargeFailure {
+    /// Stripe's word: `insufficient_funds`, `account_closed`, `debit_not_authorized` …
+    pub code: Option<String>,
+    /// The network's own: `R01` for ACH, `51` for cards.
+    pub network: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,19 +154,36 @@ pub struct RefundRequest {
 
 /// Stripe, as far as payments and accounts need it.
 #[async_trait]
-pub trait Stripe: Send + Sync + std::fmt::Debug {
+pub trait Stripe: StripeMethods + StripeBooks {
     /// Opens a connected account with controller properties (the owner has Stripe's full dashboard).
     async fn create_account(&self, key: &str, name: &str, country: &str, ours: uuid::Uuid) -> Outcome<AccountSnapshot>;
     async fn account(&self, account: &str) -> Outcome<AccountSnapshot>;
     /// A single-use link to Stripe's onboarding forms.
     async fn onboarding_link(&self, account: &str, return_url: &str, refresh_url: &str) -> Outcome<String>;
-    /// Creates an unconfirmed PaymentIntent on the connected account; the resident confirms it in Stripe's form.
-    async fn create_payment_intent(&self, request: &FrozenIntent, tags: &PaymentTags) -> Outcome<IntentSnapshot>;
+    /// Creates a PaymentIntent as its frozen request says: for Stripe's form, with a token, or off the session.
+    async fn create_payment_intent(&self, request: &FrozenIntent, tags: &PaymentTags) -> Outcome<IntentSnapshot> {
+        self.create_intent(request, &IntentMethod::of(request), tags).await
+    }
+    /// Creates a PaymentIntent on the connected account and, by `with`, confirms it. A decline is done: the snapshot tells.
+    async fn create_intent(
+        &self,
+        request: &FrozenIntent,
+        with: &IntentMethod,
+        tags: &PaymentTags,
+    ) -> Outcome<IntentSnapshot>;
     async fn payment_intent(&self, account: &str, intent: &str) -> Outcome<IntentSnapshot>;
     /// Looks a payment up by our id among the account's PaymentIntents created since `since` (never by Search).
     async fn find_payment_intent(
         &self,
         account: &str,
+        payment: uuid::Uuid,
+        since: DateTime<Utc>,
+    ) -> Outcome<Option<IntentSnapshot>>;
+    /// The same among one customer's PaymentIntents, which are few.
+    async fn find_customers_intent(
+        &self,
+        account: &str,
+        customer: &str,
         payment: uuid::Uuid,
         since: DateTime<Utc>,
     ) -> Outcome<Option<IntentSnapshot>>;

@@ -20,6 +20,9 @@ pub struct Settings {
     pub client_address_header: Option<String>,
     pub stripe_api: String,
     pub resend_api: String,
+    /// How many charges autopay begins in a second, in each worker. Stripe allows 100 calls a second in all, and a charge takes
+    /// about three.
+    pub charges_per_second: u32,
     /// `text` or `json`.
     pub log_format: LogFormat,
     #[serde(skip)]
@@ -58,6 +61,7 @@ impl Default for Settings {
             client_address_header: None,
             stripe_api: "https://api.stripe.com".to_owned(),
             resend_api: "https://api.resend.com".to_owned(),
+            charges_per_second: 20,
             log_format: LogFormat::Text,
             secrets: Secrets::default(),
         }
@@ -104,6 +108,12 @@ impl Settings {
         }
         if let Some(from) = variable("PROPTY_MAIL_FROM") {
             settings.mail_from = from;
+        }
+        if let Some(pace) = variable("PROPTY_CHARGES_PER_SECOND") {
+            settings.charges_per_second = pace.parse().map_err(|_| SettingsError::Variable {
+                name: "PROPTY_CHARGES_PER_SECOND",
+                why: format!("{pace:?} is not a whole number"),
+            })?;
         }
         settings.secrets = Secrets {
             stripe_key: variable("STRIPE_SECRET_KEY").map(Secret::new),

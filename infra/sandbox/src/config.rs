@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// The provider a request, fault or webhook belongs to.
@@ -53,6 +55,32 @@ impl fmt::Debug for TwilioAccount {
     }
 }
 
+/// What time it is in the world that is played. Webhooks are signed by the machine's clock all the same.
+#[derive(Clone)]
+pub struct BusinessClock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl BusinessClock {
+    pub fn new(read: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.0)()
+    }
+}
+
+impl Default for BusinessClock {
+    fn default() -> Self {
+        Self::new(Utc::now)
+    }
+}
+
+impl fmt::Debug for BusinessClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BusinessClock").field(&self.now()).finish()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct SandboxConfig {
     /// Port 0 takes a free one; see [`crate::Sandbox::url`].
@@ -64,6 +92,10 @@ pub struct SandboxConfig {
     pub twilio: Option<TwilioAccount>,
     /// Added to each provider request, half before and half after it commits.
     pub latency: Duration,
+    /// Stamps objects and makes debits and payouts arrive; the switchboard's offset is added to it.
+    pub clock: BusinessClock,
+    /// Days on that clock until a bank debit succeeds or fails.
+    pub ach_days: i64,
 }
 
 impl Default for SandboxConfig {
@@ -75,6 +107,8 @@ impl Default for SandboxConfig {
             resend_webhooks: None,
             twilio: None,
             latency: Duration::ZERO,
+            clock: BusinessClock::default(),
+            ach_days: 4,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::faults::FaultKind;
 use crate::http::{Call, Reply};
 use crate::shared::{Shared, hold};
 use crate::wires::Wires;
-use crate::{hosted, journal, page, resend, stripe, switchboard_http, twilio};
+use crate::{hosted, journal, page, pages, resend, stripe, switchboard_http, twilio};
 
 /// Resend admits 40 MB of attachments.
 const BODY_LIMIT: usize = 48 * 1024 * 1024;
@@ -73,6 +73,7 @@ impl Front {
             }
             (_, ["switchboard", ..]) => switchboard_http::serve(&self.shared, call).await,
             (_, ["connect", ..]) => hosted::serve(&self.shared, call),
+            (_, ["pages", ..]) => pages::serve(&self.shared, call),
             _ => Reply::json(404, &json!({"message": "nothing here; try / or /switchboard"})),
         }
     }
@@ -84,12 +85,18 @@ impl Front {
         } else {
             format!("{} {}?{}", call.method, call.path, call.query)
         };
-        let fault = hold(&shared.faults).for_request(provider, &line);
+        let account = call.header("stripe-account").unwrap_or("platform");
+        let hurried = provider == Provider::Stripe && !hold(&shared.pace).admit(account, Utc::now().timestamp());
+        let fault = if hurried { None } else { hold(&shared.faults).for_request(provider, &line) };
         let entry = hold(&shared.journal).add(json!({
             "at": Utc::now().to_rfc3339(), "direction": "received", "provider": provider,
             "method": call.method.as_str(), "path": call.path, "query": call.query, "fault": fault,
             "headers": journal::headers(&call.headers), "body": journal::body(&call.body),
         }));
+        if hurried {
+            hold(&shared.journal).amend(entry, "status", json!(429));
+            return rate_limited(provider).into_response();
+        }
         if let Some(FaultKind::RateLimit { retry_after }) = &fault {
             hold(&shared.journal).amend(entry, "status", json!(429));
             return rate_limited(provider).with("Retry-After", retry_after.to_string()).into_response();
@@ -134,7 +141,8 @@ fn rate_limited(provider: Provider) -> Reply {
             &json!({"error": {"type": "invalid_request_error", "code": "rate_limit",
                 "message": "Request rate limit exceeded. Learn more about rate limits at https://docs.stripe.com/rate-limits."}}),
         )
-        .with("Stripe-Should-Retry", "true"),
+        .with("Stripe-Should-Retry", "true")
+        .with("Stripe-Rate-Limited-Reason", "global-rate"),
         Provider::Resend => resend::refusal(
             429,
             "rate_limit_exceeded",

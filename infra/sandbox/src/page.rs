@@ -82,6 +82,9 @@ pub(crate) fn render(shared: &Shared) -> String {
         messages(&mut out, store);
         payments(&mut out, store);
         refunds(&mut out, store);
+        setups(&mut out, store);
+        disputes(&mut out, store);
+        payouts(&mut out, store);
         accounts(&mut out, store);
     });
     webhooks(&mut out, shared);
@@ -165,6 +168,54 @@ fn refunds(out: &mut String, store: &Store) {
         })
         .collect();
     table(out, "Refunds", &["id", "account", "amount", "of", "status"], &rows);
+}
+
+fn setups(out: &mut String, store: &Store) {
+    let rows: Vec<_> = newest(store, Table::SetupIntents)
+        .into_iter()
+        .map(|(account, intent)| {
+            let trouble = &intent["last_setup_error"];
+            vec![
+                format!("<code>{}</code>", shown(&intent["id"])),
+                escape(account),
+                shown(&intent["payment_method_types"]),
+                format!("<code>{}</code>", shown(&intent["payment_method"])),
+                format!("{} {}", shown(&intent["status"]), shown(&trouble["code"])),
+            ]
+        })
+        .collect();
+    table(out, "Kept methods", &["id", "account", "kind", "method", "status"], &rows);
+}
+
+fn disputes(out: &mut String, store: &Store) {
+    let rows: Vec<_> = newest(store, Table::Disputes)
+        .into_iter()
+        .map(|(account, dispute)| {
+            vec![
+                format!("<code>{}</code>", shown(&dispute["id"])),
+                escape(account),
+                money(dispute, "amount"),
+                shown(&dispute["reason"]),
+                shown(&dispute["status"]),
+            ]
+        })
+        .collect();
+    table(out, "Disputes and returns", &["id", "account", "amount", "reason", "status"], &rows);
+}
+
+fn payouts(out: &mut String, store: &Store) {
+    let rows: Vec<_> = newest(store, Table::Payouts)
+        .into_iter()
+        .map(|(account, payout)| {
+            vec![
+                format!("<code>{}</code>", shown(&payout["id"])),
+                escape(account),
+                money(payout, "amount"),
+                format!("{} {}", shown(&payout["status"]), shown(&payout["failure_code"])),
+            ]
+        })
+        .collect();
+    table(out, "Payouts", &["id", "account", "amount", "status"], &rows);
 }
 
 fn accounts(out: &mut String, store: &Store) {

@@ -15,12 +15,15 @@ use crate::config::SandboxConfig;
 use crate::front::Front;
 use crate::shared::{Shared, hold};
 use crate::store::{Store, Table};
+use crate::stripe::due;
 use crate::switchboard::Switchboard;
 use crate::webhooks;
 use crate::wires::{CuttableAcceptor, Wires};
 
 const GRACE: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(120);
+/// How often the business clock is looked at when nobody asks for anything.
+const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -46,7 +49,9 @@ impl Sandbox {
         let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
         let acceptor = TcpAcceptor::from_tokio(listener).map_err(listening)?;
-        let store = Store::open(config.state_file.as_deref()).map_err(SandboxError::State)?;
+        let mut store = Store::open(config.state_file.as_deref()).map_err(SandboxError::State)?;
+        store.clock = config.clock.clone();
+        store.ach_days = config.ach_days;
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Another thread may have been faster; either provider will do.
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -58,6 +63,13 @@ impl Sandbox {
             .map_err(SandboxError::Client)?;
         let shared = Arc::new(Shared::new(config, format!("http://{address}"), store, client, Handle::current()));
         resume(&shared);
+        let passing = shared.clone();
+        hold(&shared.tasks).spawn(async move {
+            loop {
+                tokio::time::sleep(TICK).await;
+                due::arrive(&passing);
+            }
+        });
         let wires = Wires::default();
         let (shutdown, stopped) = oneshot::channel::<()>();
         let server = poem::Server::new_with_acceptor(CuttableAcceptor { inner: acceptor, wires: wires.clone() })

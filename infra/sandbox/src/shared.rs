@@ -12,6 +12,7 @@ use crate::config::{Provider, SandboxConfig, WebhookTarget};
 use crate::faults::Faults;
 use crate::http::Reply;
 use crate::journal::Journal;
+use crate::pace::Pace;
 use crate::store::Store;
 use crate::webhooks;
 
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     store: Mutex<Store>,
     pub journal: Mutex<Journal>,
     pub faults: Mutex<Faults>,
+    pub pace: Mutex<Pace>,
     /// Idempotency keys whose first request has not been answered.
     pub in_flight: Mutex<HashSet<String>>,
     pub targets: Mutex<BTreeMap<Provider, WebhookTarget>>,
@@ -63,6 +65,7 @@ impl Shared {
             store: Mutex::new(store),
             journal: Mutex::default(),
             faults: Mutex::default(),
+            pace: Mutex::default(),
             in_flight: Mutex::default(),
             targets: Mutex::new(targets),
             twilio_tokens: Mutex::default(),

@@ -12,7 +12,7 @@ use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::config::Provider;
+use crate::config::{BusinessClock, Provider};
 use crate::ids;
 
 /// Stripe lists events of 30 days; a load test would fill the memory before that.
@@ -28,17 +28,22 @@ pub(crate) enum Table {
     ConfirmationTokens,
     Customers,
     Deliveries,
+    Disputes,
+    Due,
     Emails,
     Events,
     Idempotency,
+    Mandates,
     Messages,
     PaymentIntents,
     PaymentIntentsByCustomer,
+    PaidOut,
     PaymentMethods,
     Payouts,
     Refunds,
     RefundsByCharge,
     Settings,
+    SetupIntents,
     Suppressions,
 }
 
@@ -69,6 +74,9 @@ pub(crate) struct Store {
     disk: Option<Disk>,
     unsaved: Vec<u8>,
     last_sequence: u64,
+    pub clock: BusinessClock,
+    /// How long a bank debit is on its way, unless the switchboard said otherwise.
+    pub ach_days: i64,
     /// Deliveries queued since the last commit; the caller hands them to the senders.
     pub queued: Vec<String>,
 }
@@ -195,9 +203,14 @@ impl Store {
         self.put(Table::Settings, "clock_offset", json!(seconds));
     }
 
+    pub fn ach_seconds(&self) -> i64 {
+        let days = self.get(Table::Settings, "ach_days").and_then(Value::as_i64).unwrap_or(self.ach_days);
+        days.saturating_mul(24 * 60 * 60)
+    }
+
     /// Seconds on the business clock.
     pub fn now(&self) -> i64 {
-        Utc::now().timestamp().saturating_add(self.clock_offset())
+        self.clock.now().timestamp().saturating_add(self.clock_offset())
     }
 
     pub fn record(&mut self, event: &NewEvent) {

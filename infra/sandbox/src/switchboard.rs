@@ -10,7 +10,7 @@ use crate::config::{Provider, WebhookTarget};
 use crate::faults::Fault;
 use crate::shared::{Shared, hold};
 use crate::store::{Store, Table};
-use crate::stripe::{accounts, confirm, payouts, refunds};
+use crate::stripe::due;
 use crate::{resend, twilio, webhooks};
 
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum SwitchboardError {
 /// A handle to a running sandbox; every method has a twin under `/switchboard`.
 #[derive(Clone, Debug)]
 pub struct Switchboard {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 type Change = Option<Result<Value, String>>;
@@ -90,57 +90,11 @@ impl Switchboard {
         hold(&self.shared.journal).clear();
     }
 
-    /// Sets the business clock's distance from the machine's.
+    /// Sets the business clock's distance from the configured one, and lets everything happen whose time has come.
     pub fn set_clock_offset(&self, seconds: i64) -> Result<(), SwitchboardError> {
-        self.shared.change(|store| store.set_clock_offset(seconds)).map_err(SwitchboardError::State)
-    }
-
-    /// Changes a connected account (made if it does not exist) and sends `account.updated`.
-    pub fn update_account(&self, id: &str, change: &Value) -> Result<Value, SwitchboardError> {
-        if !id.starts_with("acct_") || !change.is_object() {
-            return Err(SwitchboardError::Refused(
-                "an account's id starts with acct_, and its change is an object".to_owned(),
-            ));
-        }
-        self.change(id, |store| {
-            accounts::ensure(store, id);
-            accounts::patch(store, id, change).map(Ok)
-        })
-    }
-
-    /// As if a person had answered all of Stripe's questions.
-    pub fn finish_onboarding(&self, id: &str) -> Result<Value, SwitchboardError> {
-        self.update_account(id, &accounts::onboarded())
-    }
-
-    pub fn deauthorize(&self, id: &str) -> Result<(), SwitchboardError> {
-        self.change(id, |store| accounts::deauthorize(store, id).map(|()| Ok(json!({})))).map(|_| ())
-    }
-
-    pub fn authenticate(&self, intent: &str, well: bool) -> Result<Value, SwitchboardError> {
-        self.change(intent, |store| confirm::outside(store, intent, confirm::Step::Authenticate, well))
-    }
-
-    /// The bank's answer to a processing payment.
-    pub fn settle(&self, intent: &str, well: bool) -> Result<Value, SwitchboardError> {
-        self.change(intent, |store| confirm::outside(store, intent, confirm::Step::Settle, well))
-    }
-
-    /// `succeeded`, `failed` or `canceled`.
-    pub fn settle_refund(&self, refund: &str, status: &str, failure: &str) -> Result<Value, SwitchboardError> {
-        self.change(refund, |store| refunds::settle(store, refund, status, failure))
-    }
-
-    pub fn pay_out(&self, account: &str, amount: i64, currency: &str) -> Result<Value, SwitchboardError> {
-        self.change(account, |store| {
-            store.get(Table::Accounts, account)?;
-            Some(Ok(payouts::create(store, account, amount, currency)))
-        })
-    }
-
-    /// `paid`, `failed` or `canceled`.
-    pub fn settle_payout(&self, payout: &str, status: &str, failure: &str) -> Result<Value, SwitchboardError> {
-        self.change(payout, |store| payouts::settle(store, payout, status, failure))
+        self.shared.change(|store| store.set_clock_offset(seconds)).map_err(SwitchboardError::State)?;
+        due::arrive(&self.shared);
+        Ok(())
     }
 
     /// `opened`, `clicked`, `delivered`, `bounced`, `soft_bounced`, `complained`, `delivery_delayed`, `failed`, `suppressed`.
@@ -153,12 +107,18 @@ impl Switchboard {
     }
 
     /// Objects of every account, oldest first, with their account beside them: `payment_intents`, `charges`, `refunds`,
-    /// `customers`, `accounts`, `payouts`, `events`, `balance_transactions`, `emails`, `suppressions`, `messages`.
+    /// `customers`, `accounts`, `payouts`, `events`, `balance_transactions`, `setup_intents`, `payment_methods`,
+    /// `mandates`, `disputes`, `emails`, `suppressions`, `messages`.
     pub fn objects(&self, kind: &str) -> Option<Vec<Value>> {
         let table: Table = serde_json::from_value(json!(kind)).ok()?;
         if matches!(
             table,
-            Table::Idempotency | Table::Settings | Table::PaymentIntentsByCustomer | Table::RefundsByCharge
+            Table::Due
+                | Table::Idempotency
+                | Table::PaidOut
+                | Table::PaymentIntentsByCustomer
+                | Table::RefundsByCharge
+                | Table::Settings
         ) {
             return None;
         }
@@ -184,7 +144,10 @@ impl Switchboard {
             json!({
                 "accounts": store.len(Table::Accounts),
                 "customers": store.len(Table::Customers),
+                "disputes": store.len(Table::Disputes),
                 "payment_intents": store.len(Table::PaymentIntents),
+                "payouts": store.len(Table::Payouts),
+                "setup_intents": store.len(Table::SetupIntents),
                 "charges": store.len(Table::Charges),
                 "refunds": store.len(Table::Refunds),
                 "emails": store.len(Table::Emails),
@@ -207,7 +170,11 @@ impl Switchboard {
         })
     }
 
-    fn change(&self, name: &str, work: impl FnOnce(&mut Store) -> Change) -> Result<Value, SwitchboardError> {
+    pub(crate) fn change(
+        &self,
+        name: &str,
+        work: impl FnOnce(&mut Store) -> Change,
+    ) -> Result<Value, SwitchboardError> {
         match self.shared.change(work).map_err(SwitchboardError::State)? {
             None => Err(SwitchboardError::NotFound(name.to_owned())),
             Some(Err(reason)) => Err(SwitchboardError::Refused(reason)),

@@ -12,6 +12,7 @@ use crate::faults::Fault;
 use crate::http::{Call, Reply};
 use crate::shared::Shared;
 use crate::switchboard::{Switchboard, SwitchboardError};
+use crate::switchboard_stripe_http;
 
 const FLUSH_MS: u64 = 30_000;
 
@@ -47,11 +48,11 @@ pub(crate) async fn serve(shared: &Arc<Shared>, call: &Call) -> Reply {
     }
 }
 
-fn refused(status: u16, message: &str) -> Reply {
+pub(crate) fn refused(status: u16, message: &str) -> Reply {
     Reply::json(status, &json!({"message": message}))
 }
 
-fn done(result: Result<Value, SwitchboardError>) -> Reply {
+pub(crate) fn done(result: Result<Value, SwitchboardError>) -> Reply {
     match result {
         Ok(value) => Reply::json(200, &value),
         Err(error @ SwitchboardError::NotFound(_)) => refused(404, &error.to_string()),
@@ -65,6 +66,7 @@ fn look(board: &Switchboard, path: &[&str]) -> Reply {
         [] => Reply::json(200, &board.state()),
         ["journal"] => Reply::json(200, &json!(board.journal())),
         ["faults"] => Reply::json(200, &json!(board.faults())),
+        ["stripe", "rate_limit"] => Reply::json(200, &board.rate()),
         [provider @ ("stripe" | "resend" | "twilio"), kind] if owner(kind) == Some(provider) => {
             match board.objects(kind) {
                 Some(objects) => Reply::json(200, &json!(objects)),
@@ -84,11 +86,14 @@ fn owner(kind: &str) -> Option<&'static str> {
         | "charges"
         | "confirmation_tokens"
         | "customers"
+        | "disputes"
         | "events"
+        | "mandates"
         | "payment_intents"
         | "payment_methods"
         | "payouts"
-        | "refunds" => Some("stripe"),
+        | "refunds"
+        | "setup_intents" => Some("stripe"),
         _ => None,
     }
 }
@@ -101,6 +106,8 @@ fn take_back(board: &Switchboard, path: &[&str]) -> Reply {
             Err(_) => return refused(404, "no such fault"),
         },
         ["journal"] => board.clear_journal(),
+        ["stripe", "balance_transactions", id] => return done(board.hide_balance_transaction(id)),
+        ["stripe", "rate_limit"] => board.limit_rate(None),
         _ => return refused(404, "nothing to delete there"),
     }
     Reply::json(200, &json!({}))
@@ -108,7 +115,6 @@ fn take_back(board: &Switchboard, path: &[&str]) -> Reply {
 
 fn act(board: &Switchboard, path: &[&str], body: &Value) -> Reply {
     let text = |name: &str| body[name].as_str().unwrap_or_default();
-    let well = !matches!(text("outcome"), "failed" | "fail" | "failure");
     match path {
         ["faults"] => match serde_json::from_value::<Fault>(body.clone()) {
             Ok(fault) => Reply::json(200, &json!({"id": board.script(fault)})),
@@ -122,21 +128,12 @@ fn act(board: &Switchboard, path: &[&str], body: &Value) -> Reply {
             }
             Err(error) => refused(400, &format!("not a target: {error}")),
         },
-        ["clock"] => match body["offset_seconds"].as_i64() {
-            Some(seconds) => done(board.set_clock_offset(seconds).map(|()| json!({"offset_seconds": seconds}))),
-            None => refused(400, "offset_seconds is missing"),
+        ["clock"] => match (body["offset_seconds"].as_i64(), body["advance_seconds"].as_i64()) {
+            (Some(seconds), _) => done(board.set_clock_offset(seconds).map(|()| json!({"offset_seconds": seconds}))),
+            (None, Some(seconds)) => done(board.advance(seconds).map(|()| board.state()["state"].clone())),
+            (None, None) => refused(400, "offset_seconds or advance_seconds is missing"),
         },
-        ["stripe", "accounts", id] => done(board.update_account(id, body)),
-        ["stripe", "accounts", id, "onboard"] => done(board.finish_onboarding(id)),
-        ["stripe", "accounts", id, "deauthorize"] => done(board.deauthorize(id).map(|()| json!({}))),
-        ["stripe", "payment_intents", id, "authenticate"] => done(board.authenticate(id, well)),
-        ["stripe", "payment_intents", id, "settle"] => done(board.settle(id, well)),
-        ["stripe", "refunds", id] => done(board.settle_refund(id, text("status"), text("failure_reason"))),
-        ["stripe", "payouts"] => match body["amount"].as_i64() {
-            Some(amount) => done(board.pay_out(text("account"), amount, body["currency"].as_str().unwrap_or("usd"))),
-            None => refused(400, "amount is missing"),
-        },
-        ["stripe", "payouts", id] => done(board.settle_payout(id, text("status"), text("failure_code"))),
+        ["stripe", rest @ ..] => switchboard_stripe_http::act(board, rest, body),
         ["resend", "emails", id] => done(board.email_event(id, text("event"))),
         ["twilio", "messages", sid] => {
             let code = body["error_code"].as_u64().and_then(|code| u32::try_from(code).ok());

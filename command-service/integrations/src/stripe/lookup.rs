@@ -21,6 +21,7 @@ impl StripeGateway {
     pub(super) async fn look_up_intent(
         &self,
         account: &str,
+        customer: Option<&str>,
         payment: Uuid,
         since: DateTime<Utc>,
     ) -> Outcome<Option<IntentSnapshot>> {
@@ -28,6 +29,9 @@ impl StripeGateway {
         let (mut found, mut cursor): (Option<IntentSnapshot>, Option<String>) = (None, None);
         for _ in 0..MOST_PAGES {
             let mut request = ListPaymentIntent::new().created(RangeQueryTs::Bounds(created)).limit(PAGE);
+            if let Some(customer) = customer {
+                request = request.customer(customer);
+            }
             if let Some(cursor) = cursor.take() {
                 request = request.starting_after(cursor);
             }

@@ -4,18 +4,43 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use events::payment::CardSummary;
-use processes::ports::{AccountSnapshot, Decline, IntentSnapshot, IntentStatus, RefundSnapshot, RefundStatus};
-use stripe_shared::{Account, ApiErrors, Charge, PaymentIntent, PaymentIntentStatus, Refund};
+use processes::ports::{
+    AccountSnapshot, ChargeFailure, Decline, IntentSnapshot, IntentStatus, RefundSnapshot, RefundStatus,
+};
+use stripe_shared::{Account, ApiErrors, Charge, ChargeStatus, PaymentIntent, PaymentIntentStatus, Refund};
 use uuid::Uuid;
 
-use super::tag;
+use super::{books, kept, tag};
 
 pub(super) fn intent(intent: PaymentIntent) -> IntentSnapshot {
-    let charge = intent.latest_charge.as_ref();
+    let error = intent.last_payment_error.as_deref();
+    let charge = intent.latest_charge.as_ref().and_then(|charge| charge.as_object());
+    let details = charge.and_then(|charge| charge.payment_method_details.as_ref());
+    // A declined intent has let go of its method; the error still names it.
+    let kept = intent.payment_method.as_ref().and_then(|method| method.as_object());
+    let method = kept.or(error.and_then(|error| error.payment_method.as_ref())).cloned().map(kept::method);
+    let only_type = match intent.payment_method_types.as_slice() {
+        [only] => kept::kind(only),
+        _ => None,
+    };
+    let (kind, card_before, bank_before) =
+        method.as_ref().map_or((None, None, None), |method| (method.kind, method.card.clone(), method.bank.clone()));
     IntentSnapshot {
-        card: charge.and_then(|charge| charge.as_object()).and_then(card),
-        charge: charge.map(|charge| charge.id().to_string()),
-        decline: intent.last_payment_error.as_deref().map(decline),
+        method: intent
+            .payment_method
+            .as_ref()
+            .map(|method| method.id().to_string())
+            .or(method.map(|method| method.id))
+            .or_else(|| charge.and_then(|charge| charge.payment_method.clone())),
+        kind: details.and_then(|details| kept::kind(&details.type_)).or(kind).or(only_type),
+        card: charge.and_then(card).or(card_before),
+        bank: details.and_then(|details| kept::bank_of_charge(details.us_bank_account.as_ref()?)).or(bank_before),
+        failure: failure(charge, error),
+        booked: charge
+            .and_then(|charge| charge.balance_transaction.as_ref()?.as_object())
+            .map(|moved| books::item(moved.clone(), None)),
+        charge: intent.latest_charge.as_ref().map(|charge| charge.id().to_string()),
+        decline: error.map(decline),
         payment: id_in(&intent.metadata, tag::PAYMENT),
         id: intent.id.to_string(),
         client_secret: intent.client_secret,
@@ -35,6 +60,26 @@ pub(super) fn intent(intent: PaymentIntent) -> IntentSnapshot {
         currency: intent.currency.to_string().to_ascii_uppercase(),
         created: time(intent.created),
     }
+}
+
+/// The charge's own words where it is at hand, else the error's.
+fn failure(charge: Option<&Charge>, error: Option<&ApiErrors>) -> Option<ChargeFailure> {
+    let outcome = charge.and_then(|charge| charge.outcome.as_ref());
+    let failed = charge.filter(|charge| charge.status == ChargeStatus::Failed);
+    if let Some(charge) = failed {
+        let network = outcome.and_then(|outcome| outcome.network_decline_code.clone());
+        return Some(ChargeFailure {
+            code: charge.failure_code.clone(),
+            network: network.or_else(|| error?.network_decline_code.clone()).filter(|code| !code.is_empty()),
+        });
+    }
+    if charge.is_some() {
+        return None;
+    }
+    error.map(|error| ChargeFailure {
+        code: error.code.as_ref().map(|code| code.as_str().to_owned()),
+        network: error.network_decline_code.clone().filter(|code| !code.is_empty()),
+    })
 }
 
 pub(super) fn refund(refund: Refund) -> RefundSnapshot {
@@ -80,7 +125,7 @@ fn card(charge: &Charge) -> Option<CardSummary> {
     })
 }
 
-fn decline(error: &ApiErrors) -> Decline {
+pub(super) fn decline(error: &ApiErrors) -> Decline {
     Decline {
         code: error.code.as_ref().map_or_else(|| error.type_.as_str().to_owned(), |code| code.as_str().to_owned()),
         decline_code: error.decline_code.clone(),
@@ -88,10 +133,10 @@ fn decline(error: &ApiErrors) -> Decline {
     }
 }
 
-fn id_in(metadata: &HashMap<String, String>, key: &str) -> Option<Uuid> {
+pub(super) fn id_in(metadata: &HashMap<String, String>, key: &str) -> Option<Uuid> {
     metadata.get(key).and_then(|id| Uuid::try_parse(id).ok())
 }
 
-fn time(seconds: i64) -> DateTime<Utc> {
+pub(super) fn time(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::UNIX_EPOCH)
 }

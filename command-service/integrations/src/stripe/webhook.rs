@@ -1,10 +1,11 @@
 //! Stripe's webhooks: whether to believe one, and which object it hints at.
 
+mod objects;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use uuid::Uuid;
 
-use super::tag;
+pub use self::objects::{StripeDispute, StripeObject};
 use crate::{
     Secret, SignatureProblem,
     signature::{check_any, check_time},
@@ -60,31 +61,6 @@ pub struct StripeNotice {
     pub object: StripeObject,
 }
 
-/// The object a webhook is about, by the ids that lead to ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StripeObject {
-    PaymentIntent {
-        id: String,
-        payment: Option<Uuid>,
-    },
-    Refund {
-        id: String,
-        intent: Option<String>,
-        refund: Option<Uuid>,
-    },
-    Charge {
-        id: String,
-        intent: Option<String>,
-    },
-    Account {
-        id: String,
-    },
-    /// The account's owner took our access away; the notice names the account.
-    Deauthorized,
-    /// Of no interest yet, or without the fields that would make it so.
-    Other,
-}
-
 /// The bytes are no event of Stripe at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
@@ -102,26 +78,9 @@ pub fn parse(raw: &[u8]) -> Result<StripeNotice, Unreadable> {
         id: text(&event["id"]).ok_or(Unreadable::Missing("id"))?,
         created: event["created"].as_i64().and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
         account: text(&event["account"]),
-        object: object(&kind, &event["data"]["object"]),
+        object: objects::object(&kind, &event["data"]),
         kind,
     })
-}
-
-fn object(kind: &str, object: &Value) -> StripeObject {
-    if kind == "account.application.deauthorized" {
-        return StripeObject::Deauthorized;
-    }
-    let Some(id) = text(&object["id"]) else { return StripeObject::Other };
-    let ours = |key: &str| object["metadata"][key].as_str().and_then(|id| Uuid::try_parse(id).ok());
-    // An id, or the object itself where a later version of the API expands it.
-    let intent = || text(&object["payment_intent"]).or_else(|| text(&object["payment_intent"]["id"]));
-    match object["object"].as_str() {
-        Some("payment_intent") => StripeObject::PaymentIntent { id, payment: ours(tag::PAYMENT) },
-        Some("refund") => StripeObject::Refund { id, intent: intent(), refund: ours(tag::REFUND) },
-        Some("charge") => StripeObject::Charge { id, intent: intent() },
-        Some("account") => StripeObject::Account { id },
-        _ => StripeObject::Other,
-    }
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -134,6 +93,7 @@ mod tests {
 
     use ring::hmac;
     use serde_json::json;
+    use uuid::Uuid;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use events::payment::{FrozenIntent, UnknownCause};
+use events::payment::{FrozenIntent, PaymentMethodKind, UnknownCause};
 use integrations::{
     ResendMail, ResendSettings, Secret, StripeGateway, StripeSettings,
     resend::webhook::{self as resend_webhook, ResendKind, SvixHeaders},
@@ -18,18 +18,18 @@ use crate::{
     responder::{Reply, Responder},
 };
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const PAYMENT: Uuid = Uuid::from_u128(2);
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const PAYMENT: Uuid = Uuid::from_u128(2);
 
-struct World {
-    sandbox: Sandbox,
-    stripe: StripeGateway,
-    account: String,
+pub struct World {
+    pub sandbox: Sandbox,
+    pub stripe: StripeGateway,
+    pub account: String,
 }
 
 impl World {
     /// A sandbox with one community whose account takes payments.
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         crate::install_tls();
         let sandbox = Sandbox::start(SandboxConfig::default()).await.expect("a sandbox");
         let stripe = StripeGateway::try_new(&StripeSettings {
@@ -57,6 +57,10 @@ impl World {
             currency: "USD".to_owned(),
             idempotency_key: key.to_owned(),
             description: "Dues for unit 4".to_owned(),
+            kind: PaymentMethodKind::Card,
+            customer: None,
+            payment_method: None,
+            confirmation_token: None,
         };
         let tags = PaymentTags { organization: Uuid::from_u128(1), payment: PAYMENT, invoice: Uuid::from_u128(3) };
         self.stripe.create_payment_intent(&request, &tags).await
@@ -72,12 +76,12 @@ impl World {
         request.form(&form).send().await.expect("an answer");
     }
 
-    fn strike(&self, matching: &str, kind: FaultKind) {
+    pub fn strike(&self, matching: &str, kind: FaultKind) {
         self.sandbox.switchboard().script(Fault::once(Provider::Stripe, matching, kind));
     }
 }
 
-fn done<T: std::fmt::Debug>(outcome: Outcome<T>) -> T {
+pub fn done<T: std::fmt::Debug>(outcome: Outcome<T>) -> T {
     match outcome {
         Outcome::Done(value) => value,
         other => panic!("not done: {other:?}"),

@@ -1,6 +1,9 @@
 //! The adapters against servers that answer, refuse, fall silent, cut off and hang up.
 
+mod autopay;
+mod books;
 mod contract;
+mod declines;
 mod resend;
 mod responder;
 mod smtp;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use events::payment::{CardSummary, FrozenIntent, UnknownCause};
+use events::payment::{CardSummary, FrozenIntent, PaymentMethodKind, UnknownCause};
 use integrations::{Secret, SettingsError, StripeGateway, StripeSettings};
 use processes::ports::{
     AccountSnapshot, Decline, IntentSnapshot, IntentStatus, Outcome, PaymentTags, RefundRequest, RefundSnapshot,
@@ -17,7 +17,7 @@ use crate::responder::{Reply, Responder};
 const PAYMENT: Uuid = Uuid::from_u128(2);
 const REFUND: Uuid = Uuid::from_u128(4);
 
-fn gateway(base: &str) -> StripeGateway {
+pub fn gateway(base: &str) -> StripeGateway {
     crate::install_tls();
     let settings = StripeSettings {
         api_base: base.to_owned(),
@@ -28,21 +28,25 @@ fn gateway(base: &str) -> StripeGateway {
     StripeGateway::try_new(&settings).expect("settings are good")
 }
 
-fn frozen() -> FrozenIntent {
+pub fn frozen() -> FrozenIntent {
     FrozenIntent {
         account: "acct_1".to_owned(),
         amount: 10_383,
         currency: "USD".to_owned(),
         idempotency_key: "invoice:1".to_owned(),
         description: "Dues & fees, unit 4".to_owned(),
+        kind: PaymentMethodKind::Card,
+        customer: None,
+        payment_method: None,
+        confirmation_token: None,
     }
 }
 
-const fn tags() -> PaymentTags {
+pub const fn tags() -> PaymentTags {
     PaymentTags { organization: Uuid::from_u128(1), payment: PAYMENT, invoice: Uuid::from_u128(3) }
 }
 
-fn intent_json(id: &str, status: &str, payment: Option<Uuid>) -> Value {
+pub fn intent_json(id: &str, status: &str, payment: Option<Uuid>) -> Value {
     json!({
         "id": id, "object": "payment_intent", "amount": 10383, "amount_capturable": 0, "amount_received": 0,
         "capture_method": "automatic", "confirmation_method": "automatic", "created": 1_700_000_000, "currency": "usd",
@@ -124,8 +128,13 @@ async fn a_payment_intent_is_created_on_the_connected_account_under_our_key() {
         amount_received: 0,
         currency: "USD".to_owned(),
         charge: None,
+        method: None,
+        kind: Some(PaymentMethodKind::Card),
         card: None,
+        bank: None,
         decline: None,
+        failure: None,
+        booked: None,
         payment: Some(PAYMENT),
         created: DateTime::from_timestamp(1_700_000_000, 0).unwrap_or_default(),
     };
@@ -154,6 +163,7 @@ async fn a_payment_intent_is_created_on_the_connected_account_under_our_key() {
         assert!(body.contains(field), "{field} in {body}");
     }
     assert!(body.contains("automatic_payment_methods") && !body.contains("&payment_method_types"), "{body}");
+    assert!(body.contains("allowed_payment_method_types") && !body.contains("confirm"), "{body}");
 }
 
 #[tokio::test]

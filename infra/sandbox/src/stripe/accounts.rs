@@ -194,6 +194,14 @@ pub(crate) fn deauthorize(store: &mut Store, id: &str) -> Option<()> {
     Some(())
 }
 
+/// The owner lets the platform in again.
+pub(crate) fn reauthorize(store: &mut Store, id: &str) -> Option<Value> {
+    let mut row = store.get(Table::Accounts, id)?.clone();
+    row["deauthorized"] = json!(false);
+    store.put(Table::Accounts, id, row);
+    patch(store, id, &json!({}))
+}
+
 fn blank(id: &str, now: i64) -> Value {
     let address =
         json!({"city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null});

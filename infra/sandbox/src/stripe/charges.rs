@@ -6,8 +6,9 @@ use super::balance;
 use super::context::{Context, PLATFORM};
 use super::errors::StripeError;
 use super::lists;
+use super::magic::Decline;
 use super::params::Params;
-use super::payment_methods::{Decline, Method, is_bank};
+use super::payment_methods::{Method, is_bank};
 use crate::store::Table;
 
 pub(crate) fn succeeded(context: &mut Context<'_>, intent: &Value, method: &Method) -> Value {
@@ -63,7 +64,7 @@ fn outcome(decline: Option<&Decline>) -> Value {
         Some(decline) => json!({
             "advice_code": decline.advice_code, "network_advice_code": null,
             "network_decline_code": decline.network_code, "network_status": "declined_by_network",
-            "reason": decline.reason, "risk_level": "normal",
+            "reason": decline.reason.unwrap_or(decline.code), "risk_level": "normal",
             "seller_message": "The bank did not return any further details with this decline.",
             "type": "issuer_declined",
         }),
@@ -71,13 +72,14 @@ fn outcome(decline: Option<&Decline>) -> Value {
 }
 
 fn draft(context: &mut Context<'_>, intent: &Value, method: &Method) -> Value {
-    let id = context.store.new_id("ch_");
-    let details = if is_bank(&method.object) {
+    let bank = is_bank(&method.object);
+    let id = context.store.new_id(if bank { "py_" } else { "ch_" });
+    let details = if bank {
         let bank = &method.object["us_bank_account"];
         json!({"type": "us_bank_account", "us_bank_account": {
             "account_holder_type": bank["account_holder_type"], "account_type": bank["account_type"],
             "bank_name": bank["bank_name"], "fingerprint": bank["fingerprint"], "last4": bank["last4"],
-            "mandate": null, "payment_reference": null, "routing_number": bank["routing_number"],
+            "mandate": method.mandate(), "payment_reference": null, "routing_number": bank["routing_number"],
         }})
     } else {
         let card = &method.object["card"];

@@ -3,14 +3,19 @@
 use serde_json::{Value, json};
 
 use super::charges;
+use super::confirmation_tokens;
 use super::context::Context;
+use super::disputes;
+use super::due;
 use super::errors::StripeError;
+use super::magic::{self, AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, Behaviour, Debit, Decline};
+use super::mandates;
 use super::params::Params;
 use super::payment_intents::{admitted, confirmable, unexpected, visible};
-use super::payment_methods::{self, AUTHENTICATION_REQUIRED, Behaviour, Decline, Method};
+use super::payment_methods::{self, Method};
 use crate::store::{Store, Table};
 
-const CONFIRM: [&str; 17] = [
+const CONFIRM: [&str; 19] = [
     "_stripe_account",
     "amount_details",
     "capture_method",
@@ -18,9 +23,11 @@ const CONFIRM: [&str; 17] = [
     "confirmation_token",
     "error_on_requires_action",
     "key",
+    "mandate",
     "mandate_data",
     "off_session",
     "payment_method",
+    "payment_method_data",
     "payment_method_options",
     "receipt_email",
     "return_url",
@@ -30,19 +37,15 @@ const CONFIRM: [&str; 17] = [
     "payment_method_types",
 ];
 
-const BANK_REFUSED: Decline = Decline {
-    code: "payment_intent_payment_attempt_failed",
-    reason: "insufficient_funds",
-    advice_code: "try_again_later",
-    network_code: "R01",
-    message: "The customer's account has insufficient funds to cover this payment.",
-};
+/// A late return comes this long after the success.
+const RETURNING: i64 = 2 * 24 * 60 * 60;
 
 pub(crate) fn by_request(context: &mut Context<'_>, id: &str, params: &Params) -> Result<Value, StripeError> {
     params.allow(&CONFIRM)?;
     let intent = admitted(context, id, params)?;
     confirmable(context, &intent)?;
     let method = payment_methods::named(context, &intent, params)?.ok_or_else(|| without_method(&intent))?;
+    mandates::admit(context, &method, params.text("mandate"))?;
     let confirmed = confirm(context, intent, &method, params)?;
     Ok(visible(context, confirmed))
 }
@@ -63,20 +66,30 @@ pub(crate) fn confirm(
     intent["payment_method"] = json!(method.id());
     intent["last_payment_error"] = Value::Null;
     intent["next_action"] = Value::Null;
+    if let Some(token) = params.text("confirmation_token") {
+        confirmation_tokens::used(context, token, &intent);
+    }
+    payment_methods::used(context, method);
+    let absent = params.flag("off_session") || params.flag("error_on_requires_action");
     match method.behaviour {
-        Behaviour::Succeeds | Behaviour::RefundPends | Behaviour::RefundFails => Ok(succeed(context, intent, method)),
-        Behaviour::Declines(decline) => Err(fail(context, intent, method, &decline)),
-        Behaviour::Authenticates if params.flag("off_session") || params.flag("error_on_requires_action") => {
+        Behaviour::AuthenticatesOnSetup if absent && method.is("set_up") => Ok(succeed(context, intent, method)),
+        Behaviour::Succeeds | Behaviour::RefundPends | Behaviour::RefundFails | Behaviour::Disputes(_) => {
+            Ok(succeed(context, intent, method))
+        }
+        Behaviour::Declines(decline) | Behaviour::DeclinesCharges(decline) => {
+            Err(fail(context, intent, method, &decline))
+        }
+        Behaviour::Authenticates | Behaviour::AuthenticatesOnSetup if absent => {
             Err(fail(context, intent, method, &AUTHENTICATION_REQUIRED))
         }
-        Behaviour::Authenticates => Ok(ask(context, intent, params)),
-        Behaviour::Processes => Ok(process(context, intent, method)),
+        Behaviour::Authenticates | Behaviour::AuthenticatesOnSetup => Ok(ask(context, intent, params)),
+        Behaviour::Debits(debit) => Ok(process(context, intent, method, debit)),
     }
 }
 
 fn ask(context: &mut Context<'_>, mut intent: Value, params: &Params) -> Value {
     let id = intent["id"].as_str().unwrap_or_default();
-    let url = format!("{}/switchboard/stripe/payment_intents/{id}/authenticate", context.base_url);
+    let url = format!("{}/pages/authenticate/{id}", context.base_url);
     intent["next_action"] = json!({
         "redirect_to_url": {"return_url": params.text("return_url"), "url": url},
         "type": "redirect_to_url",
@@ -87,10 +100,14 @@ fn ask(context: &mut Context<'_>, mut intent: Value, params: &Params) -> Value {
     intent
 }
 
-fn process(context: &mut Context<'_>, mut intent: Value, method: &Method) -> Value {
+fn process(context: &mut Context<'_>, mut intent: Value, method: &Method, debit: Debit) -> Value {
     let charge = charges::pending(context, &intent, method);
     intent["latest_charge"] = charge["id"].clone();
     intent["status"] = json!("processing");
+    if !matches!(debit, Debit::Stays) {
+        let at = context.now().saturating_add(context.store.ach_seconds());
+        due::put(context, at, due::Step::Settle, intent["id"].as_str().unwrap_or_default());
+    }
     context.put(Table::PaymentIntents, &intent);
     context.emit("payment_intent.processing", &intent);
     context.emit("charge.pending", &charge);
@@ -107,7 +124,37 @@ fn succeed(context: &mut Context<'_>, mut intent: Value, method: &Method) -> Val
     context.put(Table::PaymentIntents, &intent);
     context.emit("charge.succeeded", &charge);
     context.emit("payment_intent.succeeded", &intent);
+    let amount = charge["amount"].as_i64().unwrap_or(0);
+    match method.behaviour {
+        Behaviour::Disputes(reason) => {
+            disputes::open(context, &charge, reason, amount, "needs_response");
+        }
+        Behaviour::Debits(Debit::Returns(_)) => {
+            let at = context.now() + RETURNING;
+            due::put(context, at, due::Step::Return, charge["id"].as_str().unwrap_or_default());
+        }
+        _ => {}
+    }
     intent
+}
+
+/// The days of a debit have passed.
+pub(crate) fn arrive(context: &mut Context<'_>, id: &str) {
+    let Some(intent) = context.get(Table::PaymentIntents, id).filter(|intent| intent["status"] == json!("processing"))
+    else {
+        return;
+    };
+    let name = intent["payment_method"].as_str().unwrap_or_default().to_owned();
+    let Ok(method) = payment_methods::resolve(context, &name) else { return };
+    match method.behaviour {
+        Behaviour::Debits(Debit::Fails(decline)) => {
+            fail(context, intent, &method, &decline);
+        }
+        Behaviour::Debits(Debit::Stays) => {}
+        _ => {
+            succeed(context, intent, &method);
+        }
+    }
 }
 
 fn fail(context: &mut Context<'_>, mut intent: Value, method: &Method, decline: &Decline) -> StripeError {
@@ -132,6 +179,9 @@ fn fail(context: &mut Context<'_>, mut intent: Value, method: &Method, decline: 
     context.put(Table::PaymentIntents, &intent);
     context.emit("charge.failed", &charge);
     context.emit("payment_intent.payment_failed", &intent);
+    if let Some(mandate) = method.mandate().filter(|_| magic::ends_mandate(decline.code)) {
+        mandates::end(context, mandate);
+    }
     let mut refusal = StripeError::new(402, "card_error", decline.message).executed();
     if let Some(fields) = error.as_object() {
         for (name, value) in fields {
@@ -149,7 +199,13 @@ pub(crate) enum Step {
 }
 
 /// `None` when there is no such intent; an `Err` text when its state does not wait for this.
-pub(crate) fn outside(store: &mut Store, id: &str, step: Step, well: bool) -> Option<Result<Value, String>> {
+pub(crate) fn outside(
+    store: &mut Store,
+    id: &str,
+    step: Step,
+    well: bool,
+    failure: &str,
+) -> Option<Result<Value, String>> {
     let (account, intent) = store.find(Table::PaymentIntents, id)?;
     let waits_for = match step {
         Step::Authenticate => "requires_action",
@@ -168,12 +224,12 @@ pub(crate) fn outside(store: &mut Store, id: &str, step: Step, well: bool) -> Op
         return Some(Ok(succeed(&mut context, intent, &method)));
     }
     let decline = match step {
-        Step::Authenticate => Decline {
-            code: "payment_intent_authentication_failure",
-            message: "The provided PaymentMethod has failed authentication.",
-            ..AUTHENTICATION_REQUIRED
+        Step::Authenticate => AUTHENTICATION_FAILED,
+        Step::Settle if failure.is_empty() => magic::BANK_EMPTY,
+        Step::Settle => match magic::bank_refusal(failure) {
+            Some(decline) => decline,
+            None => return Some(Err(format!("the sandbox knows no failure {failure}"))),
         },
-        Step::Settle => BANK_REFUSED,
     };
     fail(&mut context, intent, &method, &decline);
     Some(Ok(context.get(Table::PaymentIntents, id).unwrap_or_default()))

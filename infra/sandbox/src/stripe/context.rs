@@ -53,14 +53,23 @@ impl<'a> Context<'a> {
         self.emit_for(self.account, kind, object);
     }
 
+    /// An event that tells what its object's fields were before.
+    pub fn emit_changed(&mut self, kind: &str, object: &Value, previous: &Value) {
+        self.write(self.account, kind, &json!({"object": object, "previous_attributes": previous}));
+    }
+
     /// An event of another account than the one that speaks, as when the platform changes an account.
     pub fn emit_for(&mut self, account: &str, kind: &str, object: &Value) {
+        self.write(account, kind, &json!({"object": object}));
+    }
+
+    fn write(&mut self, account: &str, kind: &str, data: &Value) {
         let id = self.store.new_id("evt_");
         let created = self.now();
         let mut event = json!({
             "api_version": API_VERSION,
             "created": created,
-            "data": {"object": object},
+            "data": data,
             "id": id,
             "livemode": false,
             "object": "event",

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::balance;
 use super::context::Context;
 use super::errors::StripeError;
 use super::params::Params;
@@ -13,10 +14,13 @@ fn table(id: &str) -> Option<Table> {
     Some(match id.split_once('_')?.0 {
         "ch" | "py" => Table::Charges,
         "cus" => Table::Customers,
+        "du" => Table::Disputes,
+        "mandate" => Table::Mandates,
         "pi" => Table::PaymentIntents,
         "pm" => Table::PaymentMethods,
         "po" => Table::Payouts,
         "re" => Table::Refunds,
+        "seti" => Table::SetupIntents,
         "txn" => Table::BalanceTransactions,
         _ => return None,
     })
@@ -54,7 +58,11 @@ fn walk(context: &Context<'_>, node: &mut Value, steps: &[&str]) -> bool {
         let Some(found) = context.get(table, id) else {
             return true;
         };
-        *child = if table == Table::PaymentMethods { found["object"].clone() } else { found };
+        *child = match table {
+            Table::PaymentMethods => found["object"].clone(),
+            Table::BalanceTransactions => balance::shown(found, context.now()),
+            _ => found,
+        };
     }
     child.is_null() || walk(context, child, rest)
 }

@@ -1,21 +1,30 @@
 //! Stripe's API as far as Propty uses it: who calls, under which key, and which file answers.
 
 pub(crate) mod accounts;
-mod balance;
+mod amounts;
+pub(crate) mod balance;
 mod charges;
 pub(crate) mod confirm;
-mod confirmation_tokens;
+pub(crate) mod confirmation_tokens;
 pub(crate) mod context;
 mod customers;
-mod errors;
+pub(crate) mod disputes;
+pub(crate) mod due;
+pub(crate) mod errors;
 mod events;
 mod expand;
+mod faces;
 mod lists;
-mod params;
-mod payment_intents;
-mod payment_methods;
+pub(crate) mod magic;
+pub(crate) mod mandates;
+pub(crate) mod microdeposits;
+pub(crate) mod params;
+pub(crate) mod payment_intents;
+pub(crate) mod payment_methods;
 pub(crate) mod payouts;
 pub(crate) mod refunds;
+mod routes;
+pub(crate) mod setup_intents;
 
 use std::sync::Arc;
 
@@ -64,7 +73,9 @@ fn open_to_browsers(reply: Reply) -> Reply {
     reply.with("Access-Control-Allow-Origin", "*")
 }
 
+/// Answers a request; the business clock is looked at first.
 async fn answer(shared: &Arc<Shared>, call: &Call, fault: Option<&FaultKind>, request_id: &str) -> Reply {
+    due::arrive(shared);
     let params = match read(call) {
         Ok(params) => params,
         Err(error) => return error.into_reply(request_id),
@@ -99,7 +110,7 @@ async fn answer(shared: &Arc<Shared>, call: &Call, fault: Option<&FaultKind>, re
                 idempotency_key: given_key,
                 publishable: caller.publishable,
             };
-            let result = route(&mut context, call, &params).and_then(|mut answer| {
+            let result = routes::route(&mut context, call, &params).and_then(|mut answer| {
                 expand::apply(&context, &params, &mut answer)?;
                 Ok(answer)
             });
@@ -200,62 +211,4 @@ fn refusal(conflict: &Conflict, key: &str) -> StripeError {
         )
         .code("idempotency_key_in_use"),
     }
-}
-
-fn route(context: &mut Context<'_>, call: &Call, params: &Params) -> Result<Value, StripeError> {
-    let post = call.method == Method::POST;
-    let segments = call.segments();
-    let path = segments.strip_prefix(&["v1"]).unwrap_or_default();
-    let for_browsers =
-        matches!((post, path), (false, ["payment_intents", _]) | (true, ["payment_intents", _, "confirm"]));
-    if context.publishable && !for_browsers {
-        return Err(StripeError::invalid(
-            "This API call cannot be made with a publishable API key. Please use a secret API key.",
-        )
-        .code("secret_key_required")
-        .status(401));
-    }
-    if !post && call.method != Method::GET {
-        return Err(unknown(call));
-    }
-    match (post, path) {
-        (true, ["accounts"]) => accounts::create(context, params),
-        (true, ["accounts", id]) => accounts::update(context, id, params),
-        (false, ["accounts", id]) => accounts::retrieve(context, id),
-        (true, ["accounts", id, "login_links"]) => accounts::login_link(context, id),
-        (true, ["account_links"]) => accounts::link(context, params),
-        (true, ["customers"]) => customers::create(context, params),
-        (false, ["customers"]) => customers::list(context, params),
-        (true, ["customers", id]) => customers::update(context, id, params),
-        (false, ["customers", id]) => customers::retrieve(context, id),
-        (true, ["payment_intents"]) => payment_intents::create(context, params),
-        (false, ["payment_intents"]) => payment_intents::list(context, params),
-        (false, ["payment_intents", id]) => payment_intents::retrieve(context, id, params),
-        (true, ["payment_intents", id]) => payment_intents::update(context, id, params),
-        (true, ["payment_intents", id, "confirm"]) => confirm::by_request(context, id, params),
-        (true, ["payment_intents", id, "cancel"]) => payment_intents::cancel(context, id, params),
-        (false, ["payment_methods", id]) => payment_methods::retrieve(context, id),
-        (true, ["refunds"]) => refunds::create(context, params),
-        (false, ["refunds"]) => refunds::list(context, params),
-        (false, ["refunds", id]) => refunds::retrieve(context, id),
-        (false, ["charges"]) => charges::list(context, params),
-        (false, ["charges", id]) => charges::retrieve(context, id),
-        (false, ["balance_transactions"]) => balance::list(context, params),
-        (false, ["balance_transactions", id]) => balance::retrieve(context, id),
-        (true, ["test_helpers", "confirmation_tokens"]) => confirmation_tokens::create(context, params),
-        (false, ["confirmation_tokens", id]) => confirmation_tokens::retrieve(context, id),
-        (false, ["events"]) => events::list(context, params),
-        (false, ["events", id]) => events::retrieve(context, id),
-        (false, ["payouts"]) => payouts::list(context, params),
-        (false, ["payouts", id]) => payouts::retrieve(context, id),
-        _ => Err(unknown(call)),
-    }
-}
-
-fn unknown(call: &Call) -> StripeError {
-    StripeError::invalid(format!(
-        "Unrecognized request URL ({}: {}). The sandbox knows only what Propty uses.",
-        call.method, call.path
-    ))
-    .status(404)
 }

@@ -3,16 +3,18 @@
 use serde_json::{Value, json};
 
 use super::accounts;
+use super::amounts::{amount, currency, fee};
 use super::confirm;
 use super::context::{Context, PLATFORM};
 use super::errors::StripeError;
 use super::lists;
+use super::mandates;
 use super::params::Params;
 use super::payment_methods;
 use crate::ids;
 use crate::store::Table;
 
-const WRITABLE: [&str; 29] = [
+const WRITABLE: [&str; 31] = [
     "allowed_payment_method_types",
     "amount",
     "amount_details",
@@ -27,11 +29,13 @@ const WRITABLE: [&str; 29] = [
     "description",
     "error_on_requires_action",
     "excluded_payment_method_types",
+    "mandate",
     "mandate_data",
     "metadata",
     "off_session",
     "on_behalf_of",
     "payment_method",
+    "payment_method_data",
     "payment_method_options",
     "receipt_email",
     "return_url",
@@ -43,8 +47,6 @@ const WRITABLE: [&str; 29] = [
     "transfer_group",
     "use_stripe_sdk",
 ];
-const SMALLEST: i64 = 50;
-const LARGEST: i64 = 99_999_999;
 /// What a publishable key may see of an intent.
 const PUBLIC: [&str; 20] = [
     "amount",
@@ -81,7 +83,7 @@ pub(crate) fn create(context: &mut Context<'_>, params: &Params) -> Result<Value
         return Err(StripeError::missing("customer", id, "customer"));
     }
     let metadata = params.metadata(&json!({}))?;
-    for later in ["confirmation_token", "mandate_data", "off_session", "return_url"] {
+    for later in ["confirmation_token", "mandate", "mandate_data", "off_session", "return_url"] {
         if params.text(later).is_some() && !params.flag("confirm") {
             return Err(StripeError::invalid(format!(
                 "You can only set `{later}` if `confirm` is true on the same request."
@@ -89,9 +91,10 @@ pub(crate) fn create(context: &mut Context<'_>, params: &Params) -> Result<Value
             .param(later));
         }
     }
+    let (allowed, types) = payment_methods::types(params)?;
     let id = context.store.new_id("pi_");
     let mut intent = json!({
-        "allowed_payment_method_types": null,
+        "allowed_payment_method_types": allowed,
         "amount": amount,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
@@ -123,7 +126,7 @@ pub(crate) fn create(context: &mut Context<'_>, params: &Params) -> Result<Value
         "payment_method_options": {
             "card": {"installments": null, "mandate_options": null, "network": null, "request_three_d_secure": "automatic"},
         },
-        "payment_method_types": ["card", "us_bank_account"],
+        "payment_method_types": types,
         "processing": null,
         "receipt_email": params.text("receipt_email"),
         "review": null,
@@ -140,8 +143,9 @@ pub(crate) fn create(context: &mut Context<'_>, params: &Params) -> Result<Value
     let method = payment_methods::named(context, &intent, params)?;
     if params.flag("confirm") {
         confirmable(context, &intent)?;
-        if method.is_none() {
-            return Err(confirm::without_method(&intent));
+        match &method {
+            None => return Err(confirm::without_method(&intent)),
+            Some(method) => mandates::admit(context, method, params.text("mandate"))?,
         }
     } else if let Some(method) = &method {
         intent["payment_method"] = json!(method.id());
@@ -156,49 +160,6 @@ pub(crate) fn create(context: &mut Context<'_>, params: &Params) -> Result<Value
     match method {
         Some(method) if params.flag("confirm") => confirm::confirm(context, intent, &method, params),
         _ => Ok(intent),
-    }
-}
-
-fn amount(params: &Params) -> Result<i64, StripeError> {
-    params.required("amount")?;
-    let amount = params.integer("amount")?.unwrap_or(0);
-    if amount < 1 {
-        return Err(StripeError::invalid("This value must be greater than or equal to 1.")
-            .code("parameter_invalid_integer")
-            .param("amount"));
-    }
-    if amount < SMALLEST {
-        return Err(StripeError::invalid("Amount must be at least $0.50 usd").code("amount_too_small").param("amount"));
-    }
-    if amount > LARGEST {
-        return Err(StripeError::invalid("Amount must be no more than $999,999.99")
-            .code("amount_too_large")
-            .param("amount"));
-    }
-    Ok(amount)
-}
-
-fn currency(given: &str) -> Result<String, StripeError> {
-    if given.len() == 3 && given.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        Ok(given.to_ascii_lowercase())
-    } else {
-        Err(StripeError::invalid(format!("Invalid currency: {given}.")).param("currency"))
-    }
-}
-
-fn fee(context: &Context<'_>, params: &Params, amount: i64) -> Result<Option<i64>, StripeError> {
-    let fee = params.integer("application_fee_amount")?;
-    match fee {
-        Some(_) if context.account == PLATFORM => Err(StripeError::invalid(
-            "Can only apply an application_fee_amount when the PaymentIntent is attempting a direct payment \
-             (using an OAuth key or Stripe-Account header) or destination payment.",
-        )
-        .param("application_fee_amount")),
-        Some(fee) if fee < 0 || fee > amount => Err(StripeError::invalid(
-            "The application fee must be positive and cannot be greater than the amount of the charge.",
-        )
-        .param("application_fee_amount")),
-        other => Ok(other),
     }
 }
 

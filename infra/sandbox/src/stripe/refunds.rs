@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use super::balance;
 use super::charges;
 use super::context::Context;
+use super::disputes;
 use super::errors::StripeError;
 use super::lists;
+use super::magic::Behaviour;
 use super::params::Params;
-use super::payment_methods::{self, Behaviour};
+use super::payment_methods;
 use crate::store::{Store, Table};
 
 const WRITABLE: [&str; 9] = [
@@ -40,6 +42,13 @@ pub(crate) fn create(context: &mut Context<'_>, params: &Params) -> Result<Value
         let id = charge["id"].as_str().unwrap_or_default();
         return Err(StripeError::invalid(format!("Charge {id} has already been refunded."))
             .code("charge_already_refunded")
+            .with("charge", json!(id))
+            .executed());
+    }
+    if disputes::holds(context, &charge) {
+        let id = charge["id"].as_str().unwrap_or_default();
+        return Err(StripeError::invalid(format!("Charge {id} has been charged back; cannot issue a refund."))
+            .code("charge_disputed")
             .with("charge", json!(id))
             .executed());
     }

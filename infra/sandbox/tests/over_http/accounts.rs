@@ -98,6 +98,8 @@ async fn a_deauthorized_account_is_gone() -> Tested {
     assert_eq!(world.get("/accounts/acct_oak").await?.status, 403);
     world.flush().await?;
     assert_eq!(world.inbox.count("account.application.deauthorized"), 1);
+    assert_eq!(world.switch("/stripe/accounts/acct_oak/reauthorize", &json!({})).await?.status, 200);
+    assert_eq!(world.get_as("acct_oak", "/payment_intents").await?.status, 200);
     Ok(())
 }
 
@@ -109,6 +111,7 @@ async fn payouts_come_from_the_switchboard() -> Tested {
     world.board.settle_payout(payout.id(), "paid", "")?;
     world.flush().await?;
     assert_eq!(world.inbox.count("payout.paid"), 1);
-    assert_eq!(world.inbox.count("payout.reconciliation_completed"), 1);
+    // An amount chosen by hand is not made of transactions, so there is nothing to reconcile.
+    assert_eq!(world.inbox.count("payout.reconciliation_completed"), 0);
     Ok(())
 }
