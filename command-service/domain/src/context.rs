@@ -1,9 +1,11 @@
 //! What a decision may look at: who asks, when, and the state of other aggregates.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use events::{InvoiceId, OrganizationId, PaymentId, PropertyId, ResidentId, Role, StripeAccountId, TimeZone, UnitId};
+use events::{
+    CreditId, InvoiceId, OrganizationId, PaymentId, PropertyId, ResidentId, Role, StripeAccountId, TimeZone, UnitId,
+};
 
-use crate::{Invoice, Organization, Payment, Property, Resident, StripeAccount, Unit};
+use crate::{Credit, Invoice, Organization, Payment, Property, Resident, StripeAccount, Unit};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +68,7 @@ pub enum Need {
     Invoice(InvoiceId),
     Payment(PaymentId),
     StripeAccount(StripeAccountId),
+    Credit(CreditId),
 }
 
 /// The other aggregates as loaded: absent until asked for, and default when there is no such stream.
@@ -78,6 +81,7 @@ pub struct Facts {
     pub invoice: Option<Invoice>,
     pub payment: Option<Payment>,
     pub stripe_account: Option<StripeAccount>,
+    pub credit: Option<Credit>,
 }
 
 /// Everything around a command.

@@ -1,147 +1,33 @@
 //! An invoice: from draft to the last cent. What people call Open, Overdue or Paid is derived, not stored.
 
+mod booking;
+mod by_hand;
+mod claim;
+mod drafting;
+mod write_off;
+
 use chrono::NaiveDate;
 use events::{
-    InvoiceEvent, InvoiceId, Money, OrganizationId, PaymentId, PropertyId, RefundId, ResidentId, Role, TimeZone,
-    UnitId,
-    invoice::{InvoiceLine, OfflineMethod, PaymentSource, ReleaseReason, ReversalReason},
+    CreditId, InvoiceEvent, Money, PaymentId, PropertyId, RefundId, ResidentId, Role, TimeZone, UnitId,
+    invoice::{InvoiceLine, OfflineMethod, PaymentSource, ReversalReason},
     money::MoneyError,
-    text::{Line, Paragraphs, Title},
+    text::{Paragraphs, Title},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope};
+pub use self::{
+    booking::{ApplyCredit, ApplyPayment, ReinstatePayment, ReverseDisputed, ReversePayment},
+    by_hand::{CorrectOfflinePayment, RecordOfflinePayment},
+    claim::{ReleasePayment, ReservePayment},
+    drafting::{DiscardDraft, DraftInvoice, EditInvoice, PublishInvoice, VoidInvoice},
+    write_off::WriteOffInvoice,
+};
+use crate::{Aggregate, Decision, Scope, credit::credit_id};
 
 const MANAGERS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Operator];
 /// Bulk jobs draft and publish on a manager's behalf.
 const MANAGERS_AND_JOBS: &[Role] =
     &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Operator, Role::Process];
 const PROCESS: &[Role] = &[Role::Process];
-
-/// Lines of one invoice.
-const MAX_LINES: usize = 100;
-
-/// Writes an invoice for one unit, to be reviewed before it is published.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DraftInvoice {
-    pub invoice_id: InvoiceId,
-    pub property_id: PropertyId,
-    pub unit_id: UnitId,
-    pub resident_id: ResidentId,
-    pub title: Title,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<Paragraphs>,
-    /// At least one; their sum is the invoice's amount.
-    #[schemars(length(min = 1, max = 100))]
-    pub lines: Vec<InvoiceLine>,
-    /// The last day to pay, in the property's time zone.
-    pub due_on: NaiveDate,
-}
-
-/// Writes a new version of an invoice's text, lines or due date.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EditInvoice {
-    pub invoice_id: InvoiceId,
-    pub title: Title,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<Paragraphs>,
-    #[schemars(length(min = 1, max = 100))]
-    pub lines: Vec<InvoiceLine>,
-    pub due_on: NaiveDate,
-}
-
-/// Throws a draft away.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DiscardDraft {
-    pub invoice_id: InvoiceId,
-}
-
-/// Makes a draft payable.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PublishInvoice {
-    pub invoice_id: InvoiceId,
-    /// Tell the resident by e-mail.
-    #[serde(default = "yes")]
-    pub notify: bool,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-/// Withdraws an invoice that has no money on it.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct VoidInvoice {
-    pub invoice_id: InvoiceId,
-    pub reason: Title,
-}
-
-/// Records cash, a check or a transfer.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RecordOfflinePayment {
-    pub invoice_id: InvoiceId,
-    pub payment_id: PaymentId,
-    pub amount: Money,
-    pub method: OfflineMethod,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<Line<100>>,
-    pub received_on: NaiveDate,
-}
-
-/// Takes back an offline payment that was recorded by mistake or whose check bounced.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CorrectOfflinePayment {
-    pub invoice_id: InvoiceId,
-    pub payment_id: PaymentId,
-    pub note: Line<200>,
-}
-
-/// Claims the invoice for an online payment.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReservePayment {
-    pub invoice_id: InvoiceId,
-    pub payment_id: PaymentId,
-    pub amount: Money,
-}
-
-/// Ends a claim without money.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReleasePayment {
-    pub invoice_id: InvoiceId,
-    pub payment_id: PaymentId,
-    pub reason: ReleaseReason,
-}
-
-/// Books the money of an online payment.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApplyPayment {
-    pub invoice_id: InvoiceId,
-    pub payment_id: PaymentId,
-    pub amount: Money,
-}
-
-/// Books a refund.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReversePayment {
-    pub invoice_id: InvoiceId,
-    pub payment_id: PaymentId,
-    pub refund_id: RefundId,
-    pub amount: Money,
-}
 
 refusals! {
     pub enum InvoiceRefusal {
@@ -169,6 +55,10 @@ refusals! {
         NoSuchPayment = Missing, "there is no such payment on the invoice";
         PaidOnline = Conflict, "the payment was made online; refund it instead";
         PaymentIdTaken = Conflict, "another payment has this id; use a new one";
+        NotTheBalance { balance: Money } = Conflict, "the balance is {balance} now";
+        NotOverdue { due_on: NaiveDate } = Conflict, "the invoice can still be paid in time, until {due_on}; void it if it is wrong";
+        WrittenOff = Conflict, "the invoice was written off";
+        NotDisputed = Missing, "the payment was not taken back by the dispute";
     }
 }
 
@@ -196,8 +86,32 @@ struct Applied {
     amount: Money,
     /// How and when it was received; absent: online.
     offline: Option<(OfflineMethod, NaiveDate)>,
+    /// What left again, less what came back.
     reversed: Money,
     refunds: Vec<RefundId>,
+    disputes: Vec<Disputed>,
+}
+
+/// Money that the payer's bank took back.
+#[derive(Debug, Clone)]
+struct Disputed {
+    dispute: String,
+    /// It was won, and the money is back.
+    reinstated: bool,
+}
+
+impl Applied {
+    fn dispute(&self, dispute: &str) -> Option<&Disputed> {
+        self.disputes.iter().find(|known| known.dispute == dispute)
+    }
+}
+
+/// Credit that reached the invoice.
+#[derive(Debug, Clone, Copy)]
+struct Credited {
+    credit: CreditId,
+    number: u32,
+    amount: Money,
 }
 
 /// An invoice as decisions need it.
@@ -207,7 +121,12 @@ pub struct Invoice {
     pub terms: Option<Terms>,
     pub content: Option<Content>,
     pub claim: Option<(PaymentId, Money)>,
+    /// What is not expected any more: the balance, until money moves again.
+    pub written_off: Option<Money>,
     applied: Vec<Applied>,
+    credits: Vec<Credited>,
+    /// What went on to the resident's credit.
+    overpaid: Vec<Money>,
     closed_claims: Vec<PaymentId>,
 }
 
@@ -231,12 +150,60 @@ pub struct Content {
 }
 
 impl Invoice {
-    /// What is left to pay; negative when more came in than was due.
+    /// What is left to pay, written off or not.
     pub fn balance(&self) -> Result<Money, MoneyError> {
         let Some(content) = &self.content else { return Money::try_new(0, events::Currency::USD) };
-        self.applied.iter().try_fold(content.total, |balance, applied| {
+        let paid = self.applied.iter().try_fold(content.total, |balance, applied| {
             balance.checked_sub(applied.amount)?.checked_add(applied.reversed)
+        })?;
+        let settled = self.credits.iter().try_fold(paid, |balance, credit| balance.checked_sub(credit.amount))?;
+        self.overpaid.iter().try_fold(settled, |balance, excess| balance.checked_add(*excess))
+    }
+
+    /// What of the invoice is due to be paid, sooner or later: nothing when it was withdrawn.
+    pub fn expected(&self) -> Result<Money, MoneyError> {
+        let balance = self.balance()?;
+        Ok(if self.phase == Phase::Published && self.written_off.is_none() && balance.is_positive() {
+            balance
+        } else {
+            Money::zero(balance.currency())
         })
+    }
+
+    /// Money came in: booked, and what is beyond the balance goes on to the resident's credit.
+    fn received(
+        &self,
+        payment_id: PaymentId,
+        amount: Money,
+        booked: impl FnOnce(Money) -> InvoiceEvent,
+    ) -> Decision<Self> {
+        let (terms, _) = self.drafted()?;
+        let before = self.balance()?;
+        let balance = before.checked_sub(amount)?;
+        let mut events = self.reopening([booked(balance)]);
+        // Of an invoice that was withdrawn nothing is due.
+        let excess = if self.phase != Phase::Published {
+            amount
+        } else if balance.amount() < 0 {
+            Money::zero(balance.currency()).checked_sub(balance)?
+        } else {
+            return Ok(events);
+        };
+        events.push(InvoiceEvent::OverpaymentCredited {
+            number: u32::try_from(self.overpaid.len()).unwrap_or(u32::MAX).saturating_add(1),
+            credit_id: credit_id(terms.property, terms.resident),
+            resident_id: terms.resident,
+            property_id: terms.property,
+            payment_id,
+            amount: excess,
+            balance: balance.checked_add(excess)?,
+        });
+        Ok(events)
+    }
+
+    /// Whatever moves money on an invoice that was written off undoes that first: the write-off is of the balance, or of nothing.
+    fn reopening(&self, events: impl IntoIterator<Item = InvoiceEvent>) -> Vec<InvoiceEvent> {
+        self.written_off.map(|_| InvoiceEvent::WriteOffUndone {}).into_iter().chain(events).collect()
     }
 
     fn drafted(&self) -> Result<(&Terms, &Content), InvoiceRefusal> {
@@ -277,6 +244,19 @@ impl Invoice {
             return Err(InvoiceRefusal::TooSmall { least });
         }
         Ok(())
+    }
+
+    /// The same for a payment of all that is left, which nobody looks at before it is made.
+    pub fn admits_whole(&self, amount: Money) -> Result<(), InvoiceRefusal> {
+        self.admits(amount).or_else(|why| match why {
+            InvoiceRefusal::MoreThanBalance { .. } | InvoiceRefusal::TooSmall { .. } => Ok(()),
+            why => Err(why),
+        })?;
+        if self.written_off.is_some() {
+            return Err(InvoiceRefusal::WrittenOff);
+        }
+        let balance = self.balance()?;
+        if amount == balance { Ok(()) } else { Err(InvoiceRefusal::NotTheBalance { balance }) }
     }
 
     /// Whether the online payment was booked or given up.
@@ -336,443 +316,50 @@ impl Aggregate for Invoice {
                     payment: payment_id,
                     amount,
                     offline: match source {
-                        PaymentSource::Online => None,
+                        PaymentSource::Online | PaymentSource::Autopay { .. } => None,
                         PaymentSource::Offline { method, received_on, .. } => Some((method, received_on)),
                     },
                     reversed: Money::zero(amount.currency()),
                     refunds: Vec::new(),
+                    disputes: Vec::new(),
                 });
             }
             InvoiceEvent::PaymentReversed { payment_id, amount, reason, .. } => {
-                let online = matches!(reason, ReversalReason::Refund { .. });
+                let online = !matches!(reason, ReversalReason::OfflineCorrection { .. });
                 let mut found = self.applied.iter_mut().filter(|applied| applied.payment == payment_id);
                 if let Some(applied) = found.find(|applied| applied.offline.is_none() == online) {
                     applied.reversed = applied.reversed.checked_add(amount).unwrap_or(applied.reversed);
-                    if let ReversalReason::Refund { refund_id } = reason {
-                        applied.refunds.push(refund_id);
+                    match reason {
+                        ReversalReason::Refund { refund_id } => applied.refunds.push(refund_id),
+                        ReversalReason::Dispute { dispute } | ReversalReason::Return { dispute, .. } => {
+                            applied.disputes.push(Disputed { dispute, reinstated: false });
+                        }
+                        ReversalReason::OfflineCorrection { .. } => {}
                     }
                 }
             }
+            InvoiceEvent::PaymentReinstated { payment_id, amount, dispute, .. } => {
+                let mut found = self.applied.iter_mut().filter(|applied| applied.payment == payment_id);
+                if let Some(applied) = found.find(|applied| applied.offline.is_none()) {
+                    applied.reversed = applied.reversed.checked_sub(amount).unwrap_or(applied.reversed);
+                    applied
+                        .disputes
+                        .iter_mut()
+                        .filter(|known| known.dispute == dispute)
+                        .for_each(|known| known.reinstated = true);
+                }
+            }
+            InvoiceEvent::OverpaymentCredited { amount, .. } => self.overpaid.push(amount),
+            InvoiceEvent::CreditApplied { credit_id, number, amount, .. } => {
+                self.credits.push(Credited { credit: credit_id, number, amount });
+            }
+            InvoiceEvent::InvoiceWrittenOff { amount, .. } => self.written_off = Some(amount),
+            InvoiceEvent::WriteOffUndone {} => self.written_off = None,
         }
     }
 
     fn scope(&self) -> Scope {
         self.terms.map(|terms| Scope::property(terms.property).and_resident(terms.resident)).unwrap_or_default()
-    }
-}
-
-/// The sum of the lines, if they make an invoice.
-fn total(lines: &[InvoiceLine], currency: events::Currency) -> Result<Money, InvoiceRefusal> {
-    if lines.is_empty() || lines.len() > MAX_LINES {
-        return Err(InvoiceRefusal::NoLines);
-    }
-    if lines.iter().any(|line| line.amount.currency() != currency) {
-        return Err(InvoiceRefusal::WrongCurrency { expected: currency });
-    }
-    let total = Money::sum(currency, lines.iter().map(|line| line.amount))?;
-    if !total.is_positive() {
-        return Err(InvoiceRefusal::NothingToPay);
-    }
-    // Stripe takes at most eight digits; the fee must fit on top.
-    if total.amount() > 79_999_999 {
-        return Err(InvoiceRefusal::TooMuch);
-    }
-    Ok(total)
-}
-
-fn check_due(due_on: NaiveDate, today: NaiveDate) -> Result<(), InvoiceRefusal> {
-    if due_on < today {
-        return Err(InvoiceRefusal::DueInThePast { today });
-    }
-    if due_on > today + chrono::Days::new(3653) {
-        return Err(InvoiceRefusal::TooFarAhead);
-    }
-    Ok(())
-}
-
-impl Command for DraftInvoice {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "DraftInvoice";
-    const ROLES: &'static [Role] = MANAGERS_AND_JOBS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    fn scope(&self, _: &Invoice) -> Scope {
-        Scope::property(self.property_id)
-    }
-
-    fn needs(&self, _: &Invoice, _: &Facts) -> Vec<Need> {
-        vec![Need::Property(self.property_id), Need::Unit(self.unit_id), Need::Resident(self.resident_id)]
-    }
-
-    fn decide(self, state: &Invoice, context: &Context) -> Decision<Invoice> {
-        let facts = &context.facts;
-        let property = facts.property.as_ref().and_then(|property| property.details.as_ref());
-        let property = property.ok_or(InvoiceRefusal::NoSuchProperty)?;
-        let total = total(&self.lines, property.currency)?;
-        let terms = Terms {
-            property: self.property_id,
-            unit: self.unit_id,
-            resident: self.resident_id,
-            time_zone: property.time_zone,
-        };
-        if let Some(known) = &state.content {
-            let same = state.terms == Some(terms)
-                && known.title == self.title
-                && known.description == self.description
-                && known.lines == self.lines
-                && known.due_on == self.due_on;
-            return if same { Ok(vec![]) } else { Err(InvoiceRefusal::DraftedOtherwise) };
-        }
-        if facts.unit.as_ref().and_then(|unit| unit.property) != Some(self.property_id) {
-            return Err(InvoiceRefusal::NoSuchUnit);
-        }
-        if !facts.resident.as_ref().is_some_and(|resident| resident.lives_in(self.unit_id)) {
-            return Err(InvoiceRefusal::NotLivingThere);
-        }
-        check_due(self.due_on, context.today(property.time_zone))?;
-        Ok(vec![InvoiceEvent::InvoiceDrafted {
-            property_id: self.property_id,
-            unit_id: self.unit_id,
-            resident_id: self.resident_id,
-            title: self.title,
-            description: self.description,
-            lines: self.lines,
-            total,
-            due_on: self.due_on,
-            time_zone: property.time_zone,
-        }])
-    }
-
-    fn example() -> Value {
-        json!({
-            "invoice_id": "01935c2e-0000-7000-8000-000000000301",
-            "property_id": "01935c2e-0000-7000-8000-000000000001",
-            "unit_id": "01935c2e-0000-7000-8000-000000000101",
-            "resident_id": "01935c2e-0000-7000-8000-000000000201",
-            "title": "Monthly fee, December 2026",
-            "lines": [{ "description": "Condo fee", "amount": { "amount": 42_500, "currency": "CAD" } }],
-            "due_on": "2026-12-15"
-        })
-    }
-}
-
-impl Command for EditInvoice {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "EditInvoice";
-    const ROLES: &'static [Role] = MANAGERS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    fn decide(self, state: &Invoice, context: &Context) -> Decision<Invoice> {
-        let (terms, known) = state.drafted()?;
-        match state.phase {
-            Phase::Draft | Phase::Published => {}
-            Phase::Voided => return Err(InvoiceRefusal::Voided),
-            Phase::Unknown | Phase::Discarded => return Err(InvoiceRefusal::NotFound),
-        }
-        let total = total(&self.lines, known.total.currency())?;
-        let Self { title, description, lines, due_on, .. } = self;
-        let edited = Content { title, description, lines, total, due_on };
-        if edited == *known {
-            return Ok(vec![]);
-        }
-        if state.claim.is_some() {
-            return Err(InvoiceRefusal::PaymentInFlight);
-        }
-        let paid = known.total.checked_sub(state.balance()?)?;
-        if total < paid {
-            return Err(InvoiceRefusal::BelowWhatWasPaid);
-        }
-        if due_on != known.due_on {
-            check_due(due_on, context.today(terms.time_zone))?;
-        }
-        let Content { title, description, lines, total, due_on } = edited;
-        Ok(vec![InvoiceEvent::InvoiceEdited { title, description, lines, total, due_on }])
-    }
-
-    fn example() -> Value {
-        json!({
-            "invoice_id": "01935c2e-0000-7000-8000-000000000301",
-            "title": "Monthly fee, December 2026 (corrected)",
-            "lines": [{ "description": "Condo fee", "amount": { "amount": 41_500, "currency": "CAD" } }],
-            "due_on": "2026-12-20"
-        })
-    }
-}
-
-impl Command for DiscardDraft {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "DiscardDraft";
-    const ROLES: &'static [Role] = MANAGERS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        match state.phase {
-            Phase::Unknown => Err(InvoiceRefusal::NotFound),
-            Phase::Draft => Ok(vec![InvoiceEvent::InvoiceDiscarded {}]),
-            Phase::Discarded => Ok(vec![]),
-            Phase::Published | Phase::Voided => Err(InvoiceRefusal::NotADraft),
-        }
-    }
-
-    fn example() -> Value {
-        json!({ "invoice_id": "01935c2e-0000-7000-8000-000000000302" })
-    }
-}
-
-impl Command for PublishInvoice {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "PublishInvoice";
-    const ROLES: &'static [Role] = MANAGERS_AND_JOBS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    fn decide(self, state: &Invoice, context: &Context) -> Decision<Invoice> {
-        let (terms, draft) = state.drafted()?;
-        match state.phase {
-            Phase::Published => return Ok(vec![]),
-            Phase::Voided => return Err(InvoiceRefusal::Voided),
-            Phase::Unknown => return Err(InvoiceRefusal::NotFound),
-            Phase::Discarded => return Err(InvoiceRefusal::NotADraft),
-            Phase::Draft => {}
-        }
-        check_due(draft.due_on, context.today(terms.time_zone))?;
-        Ok(vec![InvoiceEvent::InvoicePublished { resident_id: terms.resident, notify: self.notify }])
-    }
-
-    fn example() -> Value {
-        json!({ "invoice_id": "01935c2e-0000-7000-8000-000000000301", "notify": true })
-    }
-}
-
-impl Command for VoidInvoice {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "VoidInvoice";
-    const ROLES: &'static [Role] = MANAGERS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        if state.phase == Phase::Voided {
-            return Ok(vec![]);
-        }
-        let (_, content) = state.payable()?;
-        if state.claim.is_some() {
-            return Err(InvoiceRefusal::PaymentInFlight);
-        }
-        if state.balance()? != content.total {
-            return Err(InvoiceRefusal::MoneyOnIt);
-        }
-        Ok(vec![InvoiceEvent::InvoiceVoided { reason: self.reason }])
-    }
-
-    fn example() -> Value {
-        json!({ "invoice_id": "01935c2e-0000-7000-8000-000000000301", "reason": "Billed twice" })
-    }
-}
-
-impl Command for RecordOfflinePayment {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "RecordOfflinePayment";
-    const ROLES: &'static [Role] = MANAGERS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    fn decide(self, state: &Invoice, context: &Context) -> Decision<Invoice> {
-        if let Some(known) = state.applied_by_hand(self.payment_id) {
-            let same = known.amount == self.amount && known.offline == Some((self.method, self.received_on));
-            return if same { Ok(vec![]) } else { Err(InvoiceRefusal::PaymentIdTaken) };
-        }
-        if state.applied_online(self.payment_id).is_some() || state.closed_claims.contains(&self.payment_id) {
-            return Err(InvoiceRefusal::PaymentIdTaken);
-        }
-        let (terms, _) = state.payable()?;
-        let today = context.today(terms.time_zone);
-        if self.received_on > today {
-            return Err(InvoiceRefusal::ReceivedInTheFuture { today });
-        }
-        state.admits(self.amount)?;
-        Ok(vec![InvoiceEvent::PaymentApplied {
-            payment_id: self.payment_id,
-            resident_id: terms.resident,
-            amount: self.amount,
-            balance: state.balance()?.checked_sub(self.amount)?,
-            source: PaymentSource::Offline {
-                method: self.method,
-                reference: self.reference,
-                received_on: self.received_on,
-            },
-        }])
-    }
-
-    fn example() -> Value {
-        json!({
-            "invoice_id": "01935c2e-0000-7000-8000-000000000301",
-            "payment_id": "01935c2e-0000-7000-8000-000000000401",
-            "amount": { "amount": 20_000, "currency": "CAD" },
-            "method": "Check",
-            "reference": "1042",
-            "received_on": "2026-12-01"
-        })
-    }
-}
-
-impl Command for CorrectOfflinePayment {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "CorrectOfflinePayment";
-    const ROLES: &'static [Role] = MANAGERS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        state.drafted()?;
-        let known =
-            state.applied_by_hand(self.payment_id).ok_or_else(|| match state.applied_online(self.payment_id) {
-                Some(_) => InvoiceRefusal::PaidOnline,
-                None => InvoiceRefusal::NoSuchPayment,
-            })?;
-        if known.reversed == known.amount {
-            return Ok(vec![]);
-        }
-        if state.claim.is_some() {
-            return Err(InvoiceRefusal::PaymentInFlight);
-        }
-        Ok(vec![InvoiceEvent::PaymentReversed {
-            payment_id: self.payment_id,
-            amount: known.amount,
-            balance: state.balance()?.checked_add(known.amount)?,
-            reason: ReversalReason::OfflineCorrection { note: self.note },
-        }])
-    }
-
-    fn example() -> Value {
-        json!({
-            "invoice_id": "01935c2e-0000-7000-8000-000000000301",
-            "payment_id": "01935c2e-0000-7000-8000-000000000401",
-            "note": "Check 1042 bounced"
-        })
-    }
-}
-
-impl Command for ReservePayment {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "ReservePayment";
-    const ROLES: &'static [Role] = PROCESS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        let claimed = state.claim.is_some_and(|(holder, _)| holder == self.payment_id);
-        if claimed || state.is_over(self.payment_id) {
-            return Ok(vec![]);
-        }
-        // One id for two moneys would confuse whoever reads the books.
-        if state.applied_by_hand(self.payment_id).is_some() {
-            return Err(InvoiceRefusal::PaymentIdTaken);
-        }
-        state.admits(self.amount)?;
-        Ok(vec![InvoiceEvent::PaymentReserved { payment_id: self.payment_id, amount: self.amount }])
-    }
-
-    fn example() -> Value {
-        Value::Null
-    }
-}
-
-impl Command for ReleasePayment {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "ReleasePayment";
-    const ROLES: &'static [Role] = PROCESS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    /// Also without a claim: a reservation that is late must not claim for a payment that is over.
-    fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        state.drafted()?;
-        if state.is_over(self.payment_id) {
-            return Ok(vec![]);
-        }
-        Ok(vec![InvoiceEvent::PaymentReleased { payment_id: self.payment_id, reason: self.reason }])
-    }
-
-    fn example() -> Value {
-        Value::Null
-    }
-}
-
-impl Command for ApplyPayment {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "ApplyPayment";
-    const ROLES: &'static [Role] = PROCESS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    /// Money that Stripe has is booked whatever else happened: a balance below zero is visible, lost money is not.
-    fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        let (terms, _) = state.drafted()?;
-        if state.applied_online(self.payment_id).is_some() {
-            return Ok(vec![]);
-        }
-        Ok(vec![InvoiceEvent::PaymentApplied {
-            payment_id: self.payment_id,
-            resident_id: terms.resident,
-            amount: self.amount,
-            balance: state.balance()?.checked_sub(self.amount)?,
-            source: PaymentSource::Online,
-        }])
-    }
-
-    fn example() -> Value {
-        Value::Null
-    }
-}
-
-impl Command for ReversePayment {
-    type Aggregate = Invoice;
-    const NAME: &'static str = "ReversePayment";
-    const ROLES: &'static [Role] = PROCESS;
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.invoice_id.0
-    }
-
-    fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
-        let known = state.applied_online(self.payment_id).ok_or(InvoiceRefusal::NoSuchPayment)?;
-        if known.refunds.contains(&self.refund_id) || self.amount.is_zero() {
-            return Ok(vec![]);
-        }
-        Ok(vec![InvoiceEvent::PaymentReversed {
-            payment_id: self.payment_id,
-            amount: self.amount,
-            balance: state.balance()?.checked_add(self.amount)?,
-            reason: ReversalReason::Refund { refund_id: self.refund_id },
-        }])
-    }
-
-    fn example() -> Value {
-        Value::Null
     }
 }
 

@@ -4,7 +4,9 @@
 mod macros;
 
 pub mod access_token;
+pub mod autopay;
 pub mod context;
+pub mod credit;
 pub mod decide;
 pub mod email;
 pub mod fees;
@@ -25,7 +27,9 @@ pub mod unit;
 mod testing;
 
 pub use access_token::AccessToken;
+pub use autopay::Autopay;
 pub use context::{Actor, Context, Facts, Need, Scope};
+pub use credit::Credit;
 pub use decide::{Aggregate, Command, Decision, Hosted, Kind, Refuse};
 pub use email::EmailMessage;
 pub use invoice::Invoice;

@@ -1,14 +1,23 @@
 //! A property: its details, its price list, its Stripe account.
 
+mod policies;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
 use events::{
     Currency, EmailAddress, OrganizationId, PropertyEvent, PropertyId, Purpose, Role, Sealed, StripeAccountId,
-    TimeZone, address::PostalAddress, property::FeePolicy, text::Name,
+    TimeZone,
+    address::PostalAddress,
+    property::{BillingPolicy, FeePolicy, SurchargePolicy},
+    text::Name,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use self::policies::{ChangeBillingPolicy, ChangeFeePolicy, ChangeSurchargePolicy, SwitchEmailKind};
 use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope, fees};
 
 /// Takes on a property.
@@ -41,14 +50,6 @@ pub struct ChangePropertyDetails {
     pub sender: Name,
 }
 
-/// Changes who bears the processing fee and at which price. Quotes already given keep theirs.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeFeePolicy {
-    pub property_id: PropertyId,
-    pub fees: FeePolicy,
-}
-
 /// Sends a property's online payments to a Stripe account of the organization.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +72,10 @@ refusals! {
         NoSuchStripeAccount = Invalid, "there is no such Stripe account; connect one first";
         StripeAccountGone = Conflict, "the Stripe account is disconnected; reconnect it first";
         BadRate { why: fees::RateError } = Invalid, "the price list cannot be used: {why}";
+        BadSurcharges { why: fees::RateError } = Invalid, "the limits to surcharges cannot be used: {why}";
+        BadBilling = Invalid, "the hour is 0 to 23, and days are 1 to 60 or absent";
+        NoSuchEmailKind = Invalid, "there is no such kind of e-mail";
+        EmailKindNeeded = Conflict, "this kind of e-mail cannot be switched off: residents would miss what only it tells them";
     }
 }
 
@@ -90,6 +95,27 @@ pub struct Details {
     pub sender: Name,
     pub fees: FeePolicy,
     pub stripe_account: Option<StripeAccountId>,
+    pub billing: BillingPolicy,
+    pub surcharges: SurchargePolicy,
+    /// Kinds of e-mail that are not sent.
+    pub kinds_off: BTreeSet<String>,
+}
+
+impl Details {
+    /// Under which terms payments are quoted at an instant.
+    pub fn terms(&self, now: DateTime<Utc>) -> fees::Terms<'_> {
+        fees::Terms {
+            fees: &self.fees,
+            surcharges: &self.surcharges,
+            region: self.address.region.as_str(),
+            today: self.time_zone.day_of(now),
+        }
+    }
+
+    /// Whether e-mails of this kind are sent.
+    pub fn sends(&self, kind: &str) -> bool {
+        !self.kinds_off.contains(kind)
+    }
 }
 
 impl Aggregate for Property {
@@ -99,9 +125,19 @@ impl Aggregate for Property {
     fn evolve(&mut self, event: &PropertyEvent) {
         match event.clone() {
             PropertyEvent::PropertyAdded { name, address, time_zone, currency, contact, sender, fees } => {
-                let stripe_account = None;
-                self.details =
-                    Some(Details { name, address, time_zone, currency, contact, sender, fees, stripe_account });
+                self.details = Some(Details {
+                    name,
+                    address,
+                    time_zone,
+                    currency,
+                    contact,
+                    sender,
+                    fees,
+                    stripe_account: None,
+                    billing: BillingPolicy::STANDARD,
+                    surcharges: SurchargePolicy::standard(),
+                    kinds_off: BTreeSet::new(),
+                });
             }
             PropertyEvent::PropertyDetailsChanged { name, address, contact, sender } => {
                 if let Some(details) = &mut self.details {
@@ -111,6 +147,25 @@ impl Aggregate for Property {
             PropertyEvent::FeePolicyChanged { fees } => {
                 if let Some(details) = &mut self.details {
                     details.fees = fees;
+                }
+            }
+            PropertyEvent::BillingPolicyChanged { billing } => {
+                if let Some(details) = &mut self.details {
+                    details.billing = billing;
+                }
+            }
+            PropertyEvent::SurchargePolicyChanged { surcharges } => {
+                if let Some(details) = &mut self.details {
+                    details.surcharges = surcharges;
+                }
+            }
+            PropertyEvent::EmailKindSwitched { kind, on } => {
+                if let Some(details) = &mut self.details {
+                    if on {
+                        details.kinds_off.remove(&kind)
+                    } else {
+                        details.kinds_off.insert(kind)
+                    };
                 }
             }
             PropertyEvent::StripeAccountAssigned { stripe_account_id } => {
@@ -227,37 +282,6 @@ impl Command for ChangePropertyDetails {
     }
 }
 
-impl Command for ChangeFeePolicy {
-    type Aggregate = Property;
-    const NAME: &'static str = "ChangeFeePolicy";
-    const ROLES: &'static [Role] = &[Role::OrganizationManager];
-
-    fn stream(&self, _: OrganizationId) -> Uuid {
-        self.property_id.0
-    }
-
-    fn scope(&self, _: &Property) -> Scope {
-        Scope::property(self.property_id)
-    }
-
-    fn decide(self, state: &Property, _: &Context) -> Decision<Property> {
-        let known = state.details.as_ref().ok_or(PropertyRefusal::NotFound)?;
-        let fees = checked(self.fees)?;
-        Ok(if known.fees == fees { vec![] } else { vec![PropertyEvent::FeePolicyChanged { fees }] })
-    }
-
-    fn example() -> Value {
-        json!({
-            "property_id": "01935c2e-0000-7000-8000-000000000001",
-            "fees": {
-                "mode": "PassToResident",
-                "card": { "basis_points": 340, "fixed": 30 },
-                "bank_debit": { "basis_points": 100, "fixed": 0, "cap": 550 }
-            }
-        })
-    }
-}
-
 impl Command for AssignStripeAccount {
     type Aggregate = Property;
     const NAME: &'static str = "AssignStripeAccount";
@@ -326,104 +350,4 @@ impl Command for UnassignStripeAccount {
 }
 
 #[cfg(test)]
-mod tests {
-    use events::property::{FeeMode, Rate};
-
-    use super::*;
-    use crate::testing::{
-        fixtures::{ACCOUNT, PROPERTY, account, community, property, with},
-        from, given, state,
-    };
-
-    fn add() -> AddProperty {
-        AddProperty {
-            property_id: PROPERTY,
-            name: from("Maple Court"),
-            address: from(json!({
-                "street": "12 Maple St", "city": "Springfield", "region": "NY", "postal_code": "10001", "country": "US"
-            })),
-            time_zone: from("America/New_York"),
-            currency: Currency::USD,
-            contact: from("office@example.org"),
-            sender: None,
-            fees: None,
-        }
-    }
-
-    const PASSED: FeePolicy = FeePolicy { mode: FeeMode::PassToResident, ..FeePolicy::STANDARD };
-
-    fn assigned() -> PropertyEvent {
-        PropertyEvent::StripeAccountAssigned { stripe_account_id: ACCOUNT }
-    }
-
-    #[test]
-    fn a_property_is_added_once() {
-        given([]).accepts(add(), [property()]);
-        for other in [
-            AddProperty { name: from("Pine Court"), ..add() },
-            AddProperty { currency: Currency::CAD, ..add() },
-            AddProperty { time_zone: TimeZone::UTC, ..add() },
-        ] {
-            given([property()]).refuses(other, PropertyRefusal::AddedOtherwise);
-        }
-    }
-
-    #[test]
-    fn details_change_and_zone_and_currency_stay() {
-        let AddProperty { property_id, name, address, contact, .. } = add();
-        let change = ChangePropertyDetails { property_id, name, address, contact, sender: from("Maple Court HOA") };
-        let changed = PropertyEvent::PropertyDetailsChanged {
-            name: change.name.clone(),
-            address: change.address.clone(),
-            contact: sealed(PROPERTY, change.contact.clone()),
-            sender: change.sender.clone(),
-        };
-        given([property()]).accepts(change.clone(), [changed.clone()]);
-        given([]).refuses(change, PropertyRefusal::NotFound);
-        let details = state::<Property>([property(), changed]).details;
-        assert!(
-            details.is_some_and(|details| details.currency == Currency::USD && details.fees == FeePolicy::STANDARD)
-        );
-    }
-
-    #[test]
-    fn a_price_list_is_changed_within_bounds() {
-        let change = |fees| ChangeFeePolicy { property_id: PROPERTY, fees };
-        given([property()]).accepts(change(PASSED), [PropertyEvent::FeePolicyChanged { fees: PASSED }]);
-        given([]).refuses(change(PASSED), PropertyRefusal::NotFound);
-        let rate = |basis_points, fixed, cap| Rate { basis_points, fixed, cap };
-        for (rate, why) in [
-            (rate(2_001, 0, None), fees::RateError::BasisPoints),
-            (rate(0, -1, None), fees::RateError::Fixed),
-            (rate(0, 100_001, None), fees::RateError::Fixed),
-            (rate(0, 0, Some(0)), fees::RateError::Cap),
-        ] {
-            let bad = FeePolicy { card: rate, ..PASSED };
-            given([property()]).refuses(change(bad), PropertyRefusal::BadRate { why });
-            let bad = FeePolicy { bank_debit: rate, ..PASSED };
-            given([]).refuses(AddProperty { fees: Some(bad), ..add() }, PropertyRefusal::BadRate { why });
-        }
-    }
-
-    #[test]
-    fn a_stripe_account_is_assigned_while_it_is_connected() {
-        let assign = || AssignStripeAccount { property_id: PROPERTY, stripe_account_id: ACCOUNT };
-        given([property()]).facts(community()).accepts(assign(), [assigned()]);
-        given([]).facts(community()).refuses(assign(), PropertyRefusal::NotFound);
-        given([property()]).refuses(assign(), PropertyRefusal::NoSuchStripeAccount);
-        let nothing = Facts { stripe_account: Some(state([])), ..community() };
-        given([property()]).facts(nothing).refuses(assign(), PropertyRefusal::NoSuchStripeAccount);
-        let gone = with(account(), [events::StripeAccountEvent::StripeAccountDisconnected { at_provider: false }]);
-        let gone = Facts { stripe_account: Some(state(gone)), ..community() };
-        given([property()]).facts(gone).refuses(assign(), PropertyRefusal::StripeAccountGone);
-    }
-
-    #[test]
-    fn a_stripe_account_is_unassigned_once() {
-        let unassign = UnassignStripeAccount { property_id: PROPERTY };
-        let unassigned = PropertyEvent::StripeAccountUnassigned { stripe_account_id: ACCOUNT };
-        given([property(), assigned()]).accepts(unassign.clone(), [unassigned]);
-        given([property()]).ignores(unassign.clone());
-        given([]).refuses(unassign, PropertyRefusal::NotFound);
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     Command, Context, Decision,
-    payment::{PROCESS, Payment, PaymentRefusal, Phase, refund_key},
+    payment::{Dispute, DisputeState, PROCESS, Payment, PaymentRefusal, Phase, refund_key},
 };
 
 /// Gives a resident money back, wholly or in part.
@@ -69,6 +69,11 @@ pub struct Refund {
 }
 
 impl Refund {
+    /// What of it left the invoice.
+    pub(crate) const fn reversed(&self) -> Money {
+        self.reversed
+    }
+
     /// Folds one of the payment's refund events.
     pub(crate) fn evolve(refunds: &mut Vec<Self>, event: &PaymentEvent) {
         let mut set = |id: &RefundId, phase: RefundPhase, reversed: Option<Money>| {
@@ -88,7 +93,12 @@ impl Refund {
             PaymentEvent::RefundSucceeded { refund_id, reversed, .. } => {
                 set(refund_id, RefundPhase::Succeeded, Some(*reversed));
             }
-            PaymentEvent::PaymentQuoted { .. }
+            PaymentEvent::PaymentPreviewRequested { .. }
+            | PaymentEvent::PaymentPreviewFailed { .. }
+            | PaymentEvent::PaymentSettled { .. }
+            | PaymentEvent::PaymentDisputed { .. }
+            | PaymentEvent::PaymentDisputeClosed { .. }
+            | PaymentEvent::PaymentQuoted { .. }
             | PaymentEvent::PaymentRequested { .. }
             | PaymentEvent::PaymentSubmitting { .. }
             | PaymentEvent::PaymentSubmitted { .. }
@@ -104,10 +114,11 @@ impl Refund {
     }
 }
 
-/// What has not been given back, or asked to be, of what was charged.
+/// What has not been given back, asked to be, or taken back, of what was charged.
 fn left(payment: &Payment, total: Money) -> Result<Money, PaymentRefusal> {
-    let taken = payment.refunds.iter().filter(|refund| refund.phase != RefundPhase::Failed).map(|refund| refund.amount);
-    Ok(total.checked_sub(Money::sum(total.currency(), taken)?)?)
+    let given = payment.refunds.iter().filter(|refund| refund.phase != RefundPhase::Failed).map(|refund| refund.amount);
+    let taken = payment.disputes.iter().map(Dispute::taken);
+    Ok(total.checked_sub(Money::sum(total.currency(), given.chain(taken))?)?)
 }
 
 impl Command for RefundPayment {
@@ -134,6 +145,9 @@ impl Command for RefundPayment {
         let open = [RefundPhase::Requested, RefundPhase::Submitting, RefundPhase::Unknown];
         if state.refunds.iter().any(|refund| open.contains(&refund.phase)) {
             return Err(PaymentRefusal::RefundInFlight);
+        }
+        if state.disputes.iter().any(|dispute| dispute.state == DisputeState::Open) {
+            return Err(PaymentRefusal::Disputed);
         }
         let left = left(state, quote.total)?;
         let amount = self.amount.unwrap_or(left);
@@ -203,8 +217,7 @@ impl Command for RecordRefund {
             | (RefundReport::Unknown { .. }, RefundPhase::Unknown | RefundPhase::Requested) => None,
             (RefundReport::Succeeded { refund }, _) => {
                 // The invoice's part goes first; only what is beyond it comes out of the fee.
-                let reversed = Money::sum(quote.amount.currency(), state.refunds.iter().map(|refund| refund.reversed))?;
-                let on_invoice = quote.amount.checked_sub(reversed)?;
+                let on_invoice = state.on_invoice()?;
                 let reversed = if known.amount < on_invoice { known.amount } else { on_invoice };
                 let (invoice_id, amount) = (quote.invoice, known.amount);
                 Some(PaymentEvent::RefundSucceeded { refund_id, invoice_id, amount, reversed, refund })

@@ -1,8 +1,8 @@
 //! Every command, once. What walks commands (HTTP, `OpenAPI`, schemas, the role table) is a visitor.
 
 use crate::{
-    Command, access_token, email, invoice, job, organization, payment, property, refund, resident, sign_in,
-    stripe_account, suppression, unit,
+    Command, access_token, autopay, credit, email, invoice, job, organization, payment, property, refund, resident,
+    sign_in, stripe_account, suppression, unit,
 };
 
 /// Something that is done for each command type.
@@ -17,6 +17,9 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<property::AddProperty>();
     visitor.command::<property::ChangePropertyDetails>();
     visitor.command::<property::ChangeFeePolicy>();
+    visitor.command::<property::ChangeBillingPolicy>();
+    visitor.command::<property::ChangeSurchargePolicy>();
+    visitor.command::<property::SwitchEmailKind>();
     visitor.command::<property::AssignStripeAccount>();
     visitor.command::<property::UnassignStripeAccount>();
     visitor.command::<unit::AddUnit>();
@@ -37,24 +40,57 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<invoice::VoidInvoice>();
     visitor.command::<invoice::RecordOfflinePayment>();
     visitor.command::<invoice::CorrectOfflinePayment>();
+    visitor.command::<invoice::WriteOffInvoice>();
     visitor.command::<invoice::ReservePayment>();
     visitor.command::<invoice::ReleasePayment>();
     visitor.command::<invoice::ApplyPayment>();
     visitor.command::<invoice::ReversePayment>();
+    visitor.command::<invoice::ReverseDisputed>();
+    visitor.command::<invoice::ReinstatePayment>();
+    visitor.command::<invoice::ApplyCredit>();
+    visitor.command::<credit::GrantCredit>();
+    visitor.command::<credit::AddCredit>();
+    visitor.command::<credit::SpendCredit>();
+    visitor.command::<credit::ReturnCredit>();
     visitor.command::<payment::QuotePayment>();
+    visitor.command::<payment::RecordPreview>();
+    visitor.command::<payment::FailPreview>();
+    visitor.command::<payment::StartAutopayPayment>();
     visitor.command::<payment::StartPayment>();
     visitor.command::<payment::CancelPayment>();
     visitor.command::<payment::AbandonPayment>();
     visitor.command::<payment::SubmitPayment>();
     visitor.command::<payment::RecordPaymentUnknown>();
     visitor.command::<payment::RecordIntent>();
+    visitor.command::<payment::RecordDispute>();
     visitor.command::<refund::RefundPayment>();
     visitor.command::<refund::SubmitRefund>();
     visitor.command::<refund::RecordRefund>();
+    visitor.command::<autopay::EnableAutopay>();
+    visitor.command::<autopay::UpdateAutopayMethod>();
+    visitor.command::<autopay::ReactivateAutopay>();
+    visitor.command::<autopay::CancelAutopay>();
+    visitor.command::<autopay::SetAutopayCap>();
+    visitor.command::<autopay::ApproveCharge>();
+    visitor.command::<autopay::RecordSetup>();
+    visitor.command::<autopay::FailSetup>();
+    visitor.command::<autopay::DeferCharge>();
+    visitor.command::<autopay::HoldCharge>();
+    visitor.command::<autopay::AuthorizeCharge>();
+    visitor.command::<autopay::SettleCharge>();
+    visitor.command::<autopay::FailCharge>();
+    visitor.command::<autopay::WithdrawCharge>();
+    visitor.command::<autopay::ReturnCharge>();
+    visitor.command::<autopay::RevokeMandate>();
+    visitor.command::<autopay::LoseMethod>();
+    visitor.command::<autopay::RefreshMethod>();
+    visitor.command::<autopay::ReleaseInvoice>();
     visitor.command::<stripe_account::ConnectStripeAccount>();
     visitor.command::<stripe_account::ReconnectStripeAccount>();
     visitor.command::<stripe_account::DisconnectStripeAccount>();
     visitor.command::<stripe_account::RecordStripeAccount>();
+    visitor.command::<stripe_account::RecordPayout>();
+    visitor.command::<stripe_account::RecordReconciliation>();
     visitor.command::<email::RequestEmail>();
     visitor.command::<email::SuppressEmail>();
     visitor.command::<email::SubmitEmail>();

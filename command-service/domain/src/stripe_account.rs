@@ -1,8 +1,11 @@
 //! A connected Stripe account and what Stripe lets it do.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
 use events::{
-    OrganizationId, Role, StripeAccountEvent, StripeAccountId,
-    stripe_account::StripeAccountStatus,
+    Money, OrganizationId, Role, StripeAccountEvent, StripeAccountId,
+    stripe_account::{Difference, PayoutStatus, StripeAccountStatus},
     text::{Line, Name},
 };
 use schemars::JsonSchema;
@@ -54,12 +57,38 @@ pub enum AccountReport {
     Deauthorized { account: String },
 }
 
+/// Records what Stripe says of a payout to the bank.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordPayout {
+    pub stripe_account_id: StripeAccountId,
+    /// Stripe's `po_…`.
+    pub payout: String,
+    pub amount: Money,
+    pub status: PayoutStatus,
+    pub arrives_on: NaiveDate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// Records what came of comparing the books with Stripe's.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordReconciliation {
+    pub stripe_account_id: StripeAccountId,
+    pub from: DateTime<Utc>,
+    pub until: DateTime<Utc>,
+    pub compared: u32,
+    pub differences: Vec<Difference>,
+}
+
 refusals! {
     pub enum StripeAccountRefusal {
         NotFound = Missing, "there is no such Stripe account";
         ConnectedOtherwise = Conflict, "a Stripe account with this id exists with other details";
         BadCountry = Invalid, "the country is two capital letters, like US";
         OtherAccount = Conflict, "the report is about another account";
+        BadPeriod = Invalid, "the period ends after it began";
     }
 }
 
@@ -73,6 +102,15 @@ pub struct StripeAccount {
     disconnected: bool,
     /// Why Stripe would not open it.
     refused: Option<String>,
+    payouts: BTreeMap<String, PayoutStatus>,
+    /// The latest of the comparisons, by the end of their period.
+    reconciled: Option<Reconciled>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reconciled {
+    until: DateTime<Utc>,
+    differences: Vec<Difference>,
 }
 
 impl StripeAccount {
@@ -97,6 +135,16 @@ impl StripeAccount {
     pub fn last_external(&self) -> Option<&str> {
         self.external.as_deref()
     }
+
+    /// Where a payout stood when Stripe was last heard of it.
+    pub fn payout(&self, payout: &str) -> Option<PayoutStatus> {
+        self.payouts.get(payout).copied()
+    }
+
+    /// Until when the books were compared with Stripe's.
+    pub fn reconciled_until(&self) -> Option<DateTime<Utc>> {
+        self.reconciled.as_ref().map(|reconciled| reconciled.until)
+    }
 }
 
 impl Aggregate for StripeAccount {
@@ -113,6 +161,14 @@ impl Aggregate for StripeAccount {
             StripeAccountEvent::StripeConnectionFailed { code } => self.refused = Some(code),
             StripeAccountEvent::StripeAccountStatusChanged { status } => self.status = Some(status),
             StripeAccountEvent::StripeAccountDisconnected { .. } => self.disconnected = true,
+            StripeAccountEvent::PayoutRecorded { payout, status, .. } => {
+                self.payouts.insert(payout, status);
+            }
+            StripeAccountEvent::AccountReconciled { until, differences, .. } => {
+                if self.reconciled_until().is_none_or(|known| until >= known) {
+                    self.reconciled = Some(Reconciled { until, differences });
+                }
+            }
             StripeAccountEvent::StripeReconnectionRequested {} => {
                 self.disconnected = false;
                 // What Stripe said before may not hold any more: it takes payments again when Stripe says so again.
@@ -249,103 +305,65 @@ impl Command for RecordStripeAccount {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{
-        fixtures::{ACCOUNT, account, with},
-        from, given, state,
-    };
+impl Command for RecordPayout {
+    type Aggregate = StripeAccount;
+    const NAME: &'static str = "RecordPayout";
+    const ROLES: &'static [Role] = PROCESS;
 
-    fn connect() -> ConnectStripeAccount {
-        ConnectStripeAccount { stripe_account_id: ACCOUNT, name: from("Maple Court"), country: from("US") }
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.stripe_account_id.0
     }
 
-    fn requested() -> StripeAccountEvent {
-        StripeAccountEvent::StripeConnectionRequested { name: from("Maple Court"), country: "US".into() }
-    }
-
-    fn record(report: AccountReport) -> RecordStripeAccount {
-        RecordStripeAccount { stripe_account_id: ACCOUNT, report }
-    }
-
-    fn seen(account: &str, status: StripeAccountStatus) -> RecordStripeAccount {
-        record(AccountReport::Seen { account: account.into(), status })
-    }
-
-    fn disconnected(at_provider: bool) -> StripeAccountEvent {
-        StripeAccountEvent::StripeAccountDisconnected { at_provider }
-    }
-
-    #[test]
-    fn an_account_is_connected_once() {
-        given([]).accepts(connect(), [requested()]);
-        for other in [
-            ConnectStripeAccount { name: from("Pine Court"), ..connect() },
-            ConnectStripeAccount { country: from("CA"), ..connect() },
-        ] {
-            given([requested()]).refuses(other, StripeAccountRefusal::ConnectedOtherwise);
+    /// Monotone: a payout that was paid can still fail, and is never pending again.
+    fn decide(self, state: &StripeAccount, _: &Context) -> Decision<StripeAccount> {
+        if !state.exists() {
+            return Err(StripeAccountRefusal::NotFound);
         }
-        for bad in ["us", "U", "1A"] {
-            let command = ConnectStripeAccount { country: from(bad), ..connect() };
-            given([]).refuses(command, StripeAccountRefusal::BadCountry);
+        if state.payout(&self.payout).is_some_and(|known| known >= self.status) {
+            return Ok(vec![]);
         }
+        let Self { payout, amount, status, arrives_on, failure, .. } = self;
+        Ok(vec![StripeAccountEvent::PayoutRecorded { payout, amount, status, arrives_on, failure }])
     }
 
-    #[test]
-    fn stripes_word_is_recorded_when_it_is_news() {
-        let status = StripeAccountStatus::OnboardingStarted;
-        given([requested()]).accepts(
-            seen("acct_1", status),
-            [
-                StripeAccountEvent::StripeAccountCreated { account: "acct_1".into() },
-                StripeAccountEvent::StripeAccountStatusChanged { status },
-            ],
-        );
-        given(account()).ignores(seen("acct_1", StripeAccountStatus::Active));
-        let status = StripeAccountStatus::Restricted;
-        given(account()).accepts(seen("acct_1", status), [StripeAccountEvent::StripeAccountStatusChanged { status }]);
-        given(account()).refuses(seen("acct_2", status), StripeAccountRefusal::OtherAccount);
-        given([]).refuses(seen("acct_1", status), StripeAccountRefusal::NotFound);
-    }
-
-    #[test]
-    fn a_refusal_by_stripe_is_told_once_and_not_of_an_open_account() {
-        let refused = |code: &str| record(AccountReport::Refused { code: code.into() });
-        let failed = StripeAccountEvent::StripeConnectionFailed { code: "country_unsupported".into() };
-        given([requested()]).accepts(refused("country_unsupported"), [failed]);
-        given(account()).ignores(refused("country_unsupported"));
-    }
-
-    #[test]
-    fn an_account_is_given_up_by_either_side_once() {
-        let disconnect = DisconnectStripeAccount { stripe_account_id: ACCOUNT };
-        given(account()).accepts(disconnect.clone(), [disconnected(false)]);
-        given([]).refuses(disconnect, StripeAccountRefusal::NotFound);
-        let deauthorized = |account: &str| record(AccountReport::Deauthorized { account: account.into() });
-        given(account()).accepts(deauthorized("acct_1"), [disconnected(true)]);
-        given(with(account(), [disconnected(false)])).ignores(deauthorized("acct_1"));
-        given(account()).refuses(deauthorized("acct_2"), StripeAccountRefusal::OtherAccount);
-        let gone = state::<StripeAccount>(with(account(), [disconnected(true)]));
-        assert!(gone.exists() && gone.is_disconnected() && !gone.takes_payments());
-        assert_eq!((gone.external(), gone.last_external()), (None, Some("acct_1")));
-    }
-
-    #[test]
-    fn a_reconnected_account_takes_payments_when_stripe_says_so_again() {
-        let reconnect = ReconnectStripeAccount { stripe_account_id: ACCOUNT };
-        let reconnected = StripeAccountEvent::StripeReconnectionRequested {};
-        let gone = with(account(), [disconnected(true)]);
-        given(gone.clone()).accepts(reconnect.clone(), [reconnected.clone()]);
-        given(account()).ignores(reconnect.clone());
-        given([]).refuses(reconnect, StripeAccountRefusal::NotFound);
-        let back = with(gone, [reconnected]);
-        let waiting = state::<StripeAccount>(back.clone());
-        assert!(!waiting.takes_payments());
-        assert_eq!(waiting.external(), Some("acct_1"));
-        let status = StripeAccountStatus::Active;
-        let active = StripeAccountEvent::StripeAccountStatusChanged { status };
-        given(back.clone()).accepts(seen("acct_1", status), [active.clone()]);
-        assert!(state::<StripeAccount>(with(back, [active])).takes_payments());
+    fn example() -> Value {
+        Value::Null
     }
 }
+
+impl Command for RecordReconciliation {
+    type Aggregate = StripeAccount;
+    const NAME: &'static str = "RecordReconciliation";
+    const ROLES: &'static [Role] = PROCESS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.stripe_account_id.0
+    }
+
+    /// A period that was compared already is news only when it shows other differences than before.
+    fn decide(self, state: &StripeAccount, _: &Context) -> Decision<StripeAccount> {
+        if !state.exists() {
+            return Err(StripeAccountRefusal::NotFound);
+        }
+        let Self { from, until, compared, differences, .. } = self;
+        if from >= until {
+            return Err(StripeAccountRefusal::BadPeriod);
+        }
+        let known = state
+            .reconciled
+            .as_ref()
+            .is_some_and(|known| until < known.until || (until == known.until && differences == known.differences));
+        Ok(if known {
+            vec![]
+        } else {
+            vec![StripeAccountEvent::AccountReconciled { from, until, compared, differences }]
+        })
+    }
+
+    fn example() -> Value {
+        Value::Null
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,28 @@
 //! What invoices accept, ignore and refuse.
 
-use events::Currency;
+use events::{
+    Currency,
+    invoice::{PaymentSource, ReleaseReason},
+};
+use uuid::Uuid;
 
 use super::*;
-use crate::testing::{
-    fixtures::{
-        INVOICE, OTHER_PAYMENT, OTHER_REFUND, PAYMENT, PROPERTY, REFUND, RESIDENT, UNIT, billed, community,
-        community_of, day, drafted, drafted_of, instant, line, money, property_in, published, reserved, usd, with,
+use crate::{
+    Command, Context, Facts,
+    testing::{
+        fixtures::{
+            INVOICE, OTHER_PAYMENT, OTHER_REFUND, PAYMENT, PROPERTY, REFUND, RESIDENT, UNIT, billed, community,
+            community_of, day, drafted, drafted_of, instant, line, money, property_in, published, reserved, usd, with,
+        },
+        from, given, state,
     },
-    from, given, state,
 };
 
+mod credits;
+mod disputes;
 mod due_dates;
 mod sequences;
+mod write_offs;
 
 fn draft() -> DraftInvoice {
     DraftInvoice {
@@ -71,6 +81,7 @@ fn offline(payment_id: PaymentId, amount: i64) -> RecordOfflinePayment {
         method: OfflineMethod::Check,
         reference: Some(from("1042")),
         received_on: day("2026-03-01"),
+        excess_to_credit: false,
     }
 }
 
@@ -102,7 +113,7 @@ fn corrected(payment_id: PaymentId, amount: i64, balance: i64) -> InvoiceEvent {
 }
 
 fn reserve(payment_id: PaymentId, amount: i64) -> ReservePayment {
-    ReservePayment { invoice_id: INVOICE, payment_id, amount: usd(amount) }
+    ReservePayment { invoice_id: INVOICE, payment_id, amount: usd(amount), whole: false }
 }
 
 fn release(payment_id: PaymentId) -> ReleasePayment {
@@ -114,7 +125,7 @@ fn released(payment_id: PaymentId) -> InvoiceEvent {
 }
 
 fn apply(payment_id: PaymentId, amount: i64) -> ApplyPayment {
-    ApplyPayment { invoice_id: INVOICE, payment_id, amount: usd(amount) }
+    ApplyPayment { invoice_id: INVOICE, payment_id, amount: usd(amount), autopay_id: None }
 }
 
 fn applied(payment_id: PaymentId, amount: i64, balance: i64) -> InvoiceEvent {
@@ -124,6 +135,19 @@ fn applied(payment_id: PaymentId, amount: i64, balance: i64) -> InvoiceEvent {
         amount: usd(amount),
         balance: usd(balance),
         source: PaymentSource::Online,
+    }
+}
+
+/// What was paid beyond the balance, the first time.
+fn excess(payment_id: PaymentId, amount: i64, balance: i64) -> InvoiceEvent {
+    InvoiceEvent::OverpaymentCredited {
+        number: 1,
+        credit_id: crate::testing::fixtures::credit(),
+        resident_id: RESIDENT,
+        property_id: PROPERTY,
+        payment_id,
+        amount: usd(amount),
+        balance: usd(balance),
     }
 }
 
@@ -367,9 +391,11 @@ fn money_at_stripe_is_booked_once_and_whatever_else_happened() {
     given(claimed()).accepts(apply(PAYMENT, 10_000), [applied(PAYMENT, 10_000, 0)]);
     given(published()).accepts(apply(PAYMENT, 10_000), [applied(PAYMENT, 10_000, 0)]);
     given(with(claimed(), [released(PAYMENT)])).accepts(apply(PAYMENT, 10_000), [applied(PAYMENT, 10_000, 0)]);
-    given(withdrawn()).accepts(apply(PAYMENT, 10_000), [applied(PAYMENT, 10_000, 0)]);
+    let credited = [applied(PAYMENT, 10_000, 0), excess(PAYMENT, 10_000, 10_000)];
+    given(withdrawn()).accepts(apply(PAYMENT, 10_000), credited);
     let paid = with(published(), [received(OTHER_PAYMENT, 10_000, 0)]);
-    given(paid).accepts(apply(PAYMENT, 10_000), [applied(PAYMENT, 10_000, -10_000)]);
+    let credited = [applied(PAYMENT, 10_000, -10_000), excess(PAYMENT, 10_000, 0)];
+    given(paid).accepts(apply(PAYMENT, 10_000), credited);
     given([]).refuses(apply(PAYMENT, 10_000), InvoiceRefusal::NotFound);
     let euros = ApplyPayment { amount: money(1, Currency::EUR), ..apply(PAYMENT, 1) };
     given(published()).refuses(euros, InvoiceRefusal::TooMuch);

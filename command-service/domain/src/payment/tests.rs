@@ -1,27 +1,38 @@
 //! One online payment, in whatever order Stripe's words arrive.
 
 use events::{
-    Currency, InvoiceEvent, PropertyEvent,
+    Currency, InvoiceEvent, PropertyEvent, Sealed,
+    payment::UnknownCause,
     property::{FeeMode, FeePolicy, Rate},
 };
+use uuid::Uuid;
 
 use super::*;
 use crate::{
-    StripeAccount,
+    Command, Context, Facts, Kind, Need, Refuse, StripeAccount,
     testing::{
         fixtures::{
             ACCOUNT, INVOICE, OTHER_PAYMENT, PAYMENT, PROPERTY, RESIDENT, account, billed, bound, community,
-            drafted_of, instant, money, property, property_in, published, quoted, requested, reserved, submitted,
-            submitting, succeeded, success, usd, with,
+            drafted_of, instant, money, passing, property, property_in, published, quoted, requested, reserved,
+            submitted, submitting, succeeded, success, usd, with,
         },
         given, state,
     },
 };
 
+mod autopay;
+mod disputes;
 mod intents;
+mod quotes;
 
 fn quote(amount: Option<i64>) -> QuotePayment {
-    QuotePayment { payment_id: PAYMENT, invoice_id: INVOICE, amount: amount.map(usd) }
+    QuotePayment {
+        payment_id: PAYMENT,
+        invoice_id: INVOICE,
+        amount: amount.map(usd),
+        kind: PaymentMethodKind::Card,
+        confirmation_token: None,
+    }
 }
 
 fn priced(amount: i64, fee: i64, fees: FeePolicy) -> PaymentEvent {
@@ -37,13 +48,19 @@ fn priced(amount: i64, fee: i64, fees: FeePolicy) -> PaymentEvent {
         fees,
         mode: fees.mode,
         expires_at: instant("2026-03-01T12:30:00Z"),
+        confirmation_token: None,
+        funding: None,
+        waiver: None,
+        autopay_id: None,
     }
 }
 
-const PASSED: FeePolicy = FeePolicy { mode: FeeMode::PassToResident, ..FeePolicy::STANDARD };
-
 fn start() -> StartPayment {
     StartPayment { payment_id: PAYMENT }
+}
+
+fn submit() -> SubmitPayment {
+    SubmitPayment { payment_id: PAYMENT, off_session: None }
 }
 
 fn give_up() -> CancelPayment {
@@ -55,7 +72,7 @@ fn abandon(reason: CancelReason) -> AbandonPayment {
 }
 
 fn canceled(reason: CancelReason, reserved: bool) -> PaymentEvent {
-    PaymentEvent::PaymentCanceled { invoice_id: INVOICE, reason, reserved }
+    PaymentEvent::PaymentCanceled { invoice_id: INVOICE, reason, reserved, autopay_id: None }
 }
 
 fn cancellation(reason: CancelReason) -> PaymentEvent {
@@ -78,14 +95,6 @@ fn rejected() -> CancelReason {
 fn the_whole_balance_is_quoted_unless_an_amount_is_named() {
     given([]).facts(billed(published())).accepts(quote(None), [priced(10_000, 0, FeePolicy::STANDARD)]);
     given([]).facts(billed(published())).accepts(quote(Some(4_000)), [priced(4_000, 0, FeePolicy::STANDARD)]);
-}
-
-#[test]
-fn the_quote_shows_the_fee_that_the_resident_bears() {
-    let assigned = PropertyEvent::StripeAccountAssigned { stripe_account_id: ACCOUNT };
-    let passing = [property(), assigned, PropertyEvent::FeePolicyChanged { fees: PASSED }];
-    let facts = Facts { property: Some(state(passing)), ..billed(published()) };
-    given([]).facts(facts).accepts(quote(None), [priced(10_000, 383, PASSED)]);
 }
 
 #[test]
@@ -156,9 +165,7 @@ fn a_property_takes_payments_while_stripe_lets_it() {
     };
     given([]).facts(gone()).refuses(quote(None), PaymentRefusal::StripeAccountNotReady);
     given([quoted()]).facts(gone()).refuses(start(), PaymentRefusal::StripeAccountNotReady);
-    given(requested())
-        .facts(gone())
-        .refuses(SubmitPayment { payment_id: PAYMENT }, PaymentRefusal::StripeAccountNotReady);
+    given(requested()).facts(gone()).refuses(submit(), PaymentRefusal::StripeAccountNotReady);
 }
 
 #[test]
@@ -170,10 +177,21 @@ fn the_charge_with_its_fee_fits_what_stripe_takes() {
     ];
     let dear = Rate { basis_points: 2_000, fixed: 100_000, cap: None };
     let fees = FeePolicy { mode: FeeMode::PassToResident, card: dear, bank_debit: dear };
-    let assigned = PropertyEvent::StripeAccountAssigned { stripe_account_id: ACCOUNT };
-    let passing = [property(), assigned, PropertyEvent::FeePolicyChanged { fees }];
-    let facts = Facts { property: Some(state(passing)), ..billed(bill) };
-    given([]).facts(facts).refuses(quote(None), PaymentRefusal::TooMuch);
+    let dear = || Some(state(with(passing(), [PropertyEvent::FeePolicyChanged { fees }])));
+    let facts = Facts { property: dear(), ..billed(bill.clone()) };
+    let by_bank = QuotePayment { kind: PaymentMethodKind::BankDebit, ..quote(None) };
+    given([]).facts(facts).refuses(by_bank, PaymentRefusal::TooMuch);
+    let shown = PaymentEvent::PaymentPreviewRequested {
+        invoice_id: INVOICE,
+        property_id: PROPERTY,
+        resident_id: RESIDENT,
+        stripe_account_id: ACCOUNT,
+        amount: total,
+        confirmation_token: "ctoken_1".into(),
+    };
+    let facts = Facts { property: dear(), ..billed(bill) };
+    let too_large = PaymentEvent::PaymentPreviewFailed { code: "amount_too_large".into() };
+    given([shown]).facts(facts).accepts(quotes::seen("credit"), [too_large]);
 }
 
 #[test]
@@ -186,10 +204,10 @@ fn a_currency_without_minor_units_is_quoted_and_submitted_as_it_is() {
     let assigned = PropertyEvent::StripeAccountAssigned { stripe_account_id: ACCOUNT };
     let tokyo = state([property_in("Asia/Tokyo", Currency::JPY), assigned]);
     let context = crate::testing::context(Facts { property: Some(tokyo), ..billed(bill) });
-    let started = PaymentEvent::PaymentRequested { invoice_id: INVOICE, amount: yen(10_000) };
+    let started = PaymentEvent::PaymentRequested { invoice_id: INVOICE, amount: yen(10_000), autopay_id: None };
     let quoted = quote(None).decide(&Payment::default(), &context);
     let payment: Payment = state(quoted.into_iter().flatten().chain([started]));
-    let events = SubmitPayment { payment_id: PAYMENT }.decide(&payment, &context);
+    let events = submit().decide(&payment, &context);
     let Ok([PaymentEvent::PaymentSubmitting { request }]) = events.as_deref() else { panic!("{events:?}") };
     assert_eq!((request.amount, request.currency.as_str()), (10_000, "jpy"));
 }
@@ -232,11 +250,11 @@ fn the_last_look_decides_when_the_invoice_changed_after_the_quote() {
 
 #[test]
 fn the_intent_is_committed_before_the_call_once() {
-    given(requested()).facts(community()).accepts(SubmitPayment { payment_id: PAYMENT }, submitting().pop());
-    given([]).refuses(SubmitPayment { payment_id: PAYMENT }, PaymentRefusal::NotFound);
-    given([quoted()]).facts(community()).ignores(SubmitPayment { payment_id: PAYMENT });
+    given(requested()).facts(community()).accepts(submit(), submitting().pop());
+    given([]).refuses(submit(), PaymentRefusal::NotFound);
+    given([quoted()]).facts(community()).ignores(submit());
     let given_up = with(requested(), [canceled(CancelReason::Requested, true)]);
-    given(given_up).facts(community()).ignores(SubmitPayment { payment_id: PAYMENT });
+    given(given_up).facts(community()).ignores(submit());
 }
 
 #[test]
@@ -265,6 +283,7 @@ fn a_payment_that_processed_in_spite_of_a_cancellation_and_failed_can_be_given_u
         decline_code: None,
         advice: None,
         charge: Some("ch_9".into()),
+        autopay_id: None,
     };
     let asked = cancellation(CancelReason::Requested);
     let story = with(submitted(), [asked, PaymentEvent::PaymentProcessing {}, failed]);

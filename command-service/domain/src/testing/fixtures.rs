@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{
-    Currency, InvoiceEvent, InvoiceId, Language, Money, PaymentEvent, PaymentId, PropertyEvent, PropertyId, Purpose,
-    RefundId, ResidentEvent, ResidentId, Sealed, StripeAccountEvent, StripeAccountId, TimeZone, UnitEvent, UnitId,
+    AutopayId, CreditId, Currency, InvoiceEvent, InvoiceId, Language, Money, PaymentEvent, PaymentId, PropertyEvent,
+    PropertyId, Purpose, RefundId, ResidentEvent, ResidentId, Sealed, StripeAccountEvent, StripeAccountId, TimeZone,
+    UnitEvent, UnitId,
     invoice::InvoiceLine,
     payment::{FrozenIntent, PaymentMethodKind},
-    property::{FeeMode, FeePolicy},
+    property::{FeeMode, FeePolicy, SurchargePolicy},
     resident::Tenure,
     stripe_account::StripeAccountStatus,
 };
@@ -24,6 +25,7 @@ pub const PAYMENT: PaymentId = PaymentId(Uuid::from_u128(0x50));
 pub const OTHER_PAYMENT: PaymentId = PaymentId(Uuid::from_u128(0x51));
 pub const REFUND: RefundId = RefundId(Uuid::from_u128(0x60));
 pub const OTHER_REFUND: RefundId = RefundId(Uuid::from_u128(0x61));
+pub const AUTOPAY: AutopayId = AutopayId(Uuid::from_u128(0x80));
 pub const ACCOUNT: StripeAccountId = StripeAccountId(Uuid::from_u128(0x70));
 
 pub fn money(amount: i64, currency: Currency) -> Money {
@@ -89,6 +91,23 @@ pub fn resident() -> Vec<ResidentEvent> {
     ]
 }
 
+/// The credit of the resident at the property.
+pub fn credit() -> CreditId {
+    crate::credit::credit_id(PROPERTY, RESIDENT)
+}
+
+/// Fees passed on, as much as the price list says.
+pub fn passing() -> Vec<PropertyEvent> {
+    let fees = FeePolicy { mode: FeeMode::PassToResident, ..FeePolicy::STANDARD };
+    let surcharges = SurchargePolicy { cap_basis_points: None, forbidden: vec![] };
+    vec![
+        property(),
+        PropertyEvent::StripeAccountAssigned { stripe_account_id: ACCOUNT },
+        PropertyEvent::FeePolicyChanged { fees },
+        PropertyEvent::SurchargePolicyChanged { surcharges },
+    ]
+}
+
 /// Connected, and taking payments.
 pub fn account() -> Vec<StripeAccountEvent> {
     vec![
@@ -146,7 +165,7 @@ pub fn reserved() -> InvoiceEvent {
     InvoiceEvent::PaymentReserved { payment_id: PAYMENT, amount: usd(10_000) }
 }
 
-/// 100.00 for the invoice, 3.83 of fee on top.
+/// 100.00 for the invoice, 3.83 of fee on top, whatever the card: as prices were before cards were looked at.
 pub fn quoted() -> PaymentEvent {
     PaymentEvent::PaymentQuoted {
         invoice_id: INVOICE,
@@ -160,11 +179,15 @@ pub fn quoted() -> PaymentEvent {
         fees: FeePolicy { mode: FeeMode::PassToResident, ..FeePolicy::STANDARD },
         mode: FeeMode::PassToResident,
         expires_at: noon() + chrono::TimeDelta::minutes(30),
+        confirmation_token: None,
+        funding: None,
+        waiver: None,
+        autopay_id: None,
     }
 }
 
 pub fn requested() -> Vec<PaymentEvent> {
-    vec![quoted(), PaymentEvent::PaymentRequested { invoice_id: INVOICE, amount: usd(10_000) }]
+    vec![quoted(), PaymentEvent::PaymentRequested { invoice_id: INVOICE, amount: usd(10_000), autopay_id: None }]
 }
 
 /// The intent is committed, the answer has not come.
@@ -175,6 +198,10 @@ pub fn submitting() -> Vec<PaymentEvent> {
         currency: "usd".into(),
         idempotency_key: Payment::idempotency_key(INVOICE, PAYMENT),
         description: format!("Invoice {INVOICE}"),
+        kind: PaymentMethodKind::Card,
+        customer: None,
+        payment_method: None,
+        confirmation_token: None,
     };
     with(requested(), [PaymentEvent::PaymentSubmitting { request }])
 }
@@ -191,7 +218,14 @@ pub fn submitted() -> Vec<PaymentEvent> {
 }
 
 pub fn success() -> PaymentEvent {
-    PaymentEvent::PaymentSucceeded { invoice_id: INVOICE, amount: usd(10_000), charge: Some("ch_1".into()), card: None }
+    PaymentEvent::PaymentSucceeded {
+        invoice_id: INVOICE,
+        amount: usd(10_000),
+        charge: Some("ch_1".into()),
+        card: None,
+        bank: None,
+        autopay_id: None,
+    }
 }
 
 pub fn succeeded() -> Vec<PaymentEvent> {

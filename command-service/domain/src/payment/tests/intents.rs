@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn report(state: IntentState) -> RecordIntent {
+pub(super) fn report(state: IntentState) -> RecordIntent {
     RecordIntent {
         payment_id: PAYMENT,
         account: "acct_1".into(),
@@ -17,10 +17,12 @@ fn report(state: IntentState) -> RecordIntent {
         charge: (state == IntentState::Succeeded).then(|| "ch_1".into()),
         card: None,
         decline: None,
+        bank: None,
+        settlement: None,
     }
 }
 
-fn refused(charge: &str) -> RecordIntent {
+pub(super) fn refused(charge: &str) -> RecordIntent {
     let decline = IntentDecline {
         code: "card_declined".into(),
         decline_code: Some("insufficient_funds".into()),
@@ -35,6 +37,7 @@ fn declined(charge: &str) -> PaymentEvent {
         decline_code: Some("insufficient_funds".into()),
         advice: Some("try_again_later".into()),
         charge: Some(charge.into()),
+        autopay_id: None,
     }
 }
 
@@ -149,6 +152,86 @@ fn an_answer_without_a_secret_says_so() {
     let silent = RecordIntent { client_secret: None, ..report(IntentState::AwaitingMethod) };
     let bound = PaymentEvent::PaymentSubmitted { intent: "pi_1".into(), client_secret: Sealed::Erased };
     given(submitting()).accepts(silent, [bound]);
+}
+
+fn settlement() -> Settlement {
+    Settlement {
+        balance_transaction: "txn_1".into(),
+        fee: 331,
+        net: 10_052,
+        currency: "usd".into(),
+        available_at: Some(instant("2026-03-03T00:00:00Z")),
+    }
+}
+
+fn settled() -> PaymentEvent {
+    PaymentEvent::PaymentSettled {
+        property_id: PROPERTY,
+        stripe_account_id: ACCOUNT,
+        balance_transaction: "txn_1".into(),
+        gross: usd(10_383),
+        fee: usd(331),
+        net: usd(10_052),
+        available_at: Some(instant("2026-03-03T00:00:00Z")),
+    }
+}
+
+fn with_settlement(settlement: Settlement) -> RecordIntent {
+    RecordIntent { settlement: Some(settlement), ..report(IntentState::Succeeded) }
+}
+
+#[test]
+fn what_stripe_kept_is_booked_once_whenever_it_is_learnt() {
+    given(submitted()).accepts(with_settlement(settlement()), [success(), settled()]);
+    given(succeeded()).accepts(with_settlement(settlement()), [settled()]);
+    let other = Settlement { balance_transaction: "txn_2".into(), ..settlement() };
+    given(with(succeeded(), [settled()])).ignores(with_settlement(other));
+}
+
+#[test]
+fn what_does_not_add_up_is_left_to_the_nightly_comparison() {
+    for odd in [
+        Settlement { fee: 332, ..settlement() },
+        Settlement { currency: "eur".into(), ..settlement() },
+        Settlement { currency: "xts".into(), ..settlement() },
+        Settlement { net: i64::MAX, ..settlement() },
+    ] {
+        given(submitted()).accepts(with_settlement(odd.clone()), [success()]);
+        given(succeeded()).ignores(with_settlement(odd));
+    }
+    let stale = RecordIntent { settlement: Some(settlement()), ..report(IntentState::Processing) };
+    given(succeeded()).ignores(stale);
+}
+
+#[test]
+fn the_bank_account_is_remembered_with_the_success() {
+    let bank = events::payment::BankSummary {
+        bank_name: Some("Test Bank".into()),
+        last4: "6789".into(),
+        account_type: Some("checking".into()),
+    };
+    let report = RecordIntent { bank: Some(bank.clone()), ..report(IntentState::Succeeded) };
+    let success = PaymentEvent::PaymentSucceeded {
+        invoice_id: INVOICE,
+        amount: usd(10_000),
+        charge: Some("ch_1".into()),
+        card: None,
+        bank: Some(bank.clone()),
+        autopay_id: None,
+    };
+    given(submitted()).accepts(report, [success.clone()]);
+    assert_eq!(state::<Payment>(with(submitted(), [success])).bank, Some(bank));
+}
+
+#[test]
+fn a_report_that_was_written_before_settlements_were_known_still_reads() {
+    let old = serde_json::json!({
+        "payment_id": PAYMENT, "account": "acct_1", "intent": "pi_1", "client_secret": null, "state": "Succeeded",
+        "amount": 10_383, "amount_received": 10_383, "currency": "usd", "charge": "ch_1", "card": null, "decline": null
+    });
+    given(submitted()).accepts(crate::testing::from::<RecordIntent>(old), [success()]);
+    let old = serde_json::json!({ "payment_id": PAYMENT });
+    given(requested()).facts(community()).accepts(crate::testing::from::<SubmitPayment>(old), submitting().pop());
 }
 
 fn reports() -> impl Strategy<Value = RecordIntent> {
