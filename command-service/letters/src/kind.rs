@@ -7,17 +7,15 @@ use events::Language;
 /// It is recorded with each message: raise it whenever the rendered text of the kind changes.
 pub const fn template_version(kind: &str) -> u32 {
     match kind.as_bytes() {
-        b"invoice-published" | b"payment-received" | b"sign-in-link" => 1,
+        b"invoice-published" | b"payment-received" | b"sign-in-link" | b"payment-reminder" | b"autopay-notice"
+        | b"autopay-held" | b"autopay-charged" | b"autopay-failed" => 1,
         _ => 0,
     }
 }
 
 /// The languages that a kind is written in; none for an unknown kind.
 pub fn languages(kind: &str) -> &'static [Language] {
-    match kind {
-        "invoice-published" | "payment-received" | "sign-in-link" => &Language::ALL,
-        _ => &[],
-    }
+    if template_version(kind) == 0 { &[] } else { &Language::ALL }
 }
 
 /// The language to write in, and whether English stands in for the wanted one (to be recorded, PRODUCT P17).
@@ -35,7 +33,16 @@ mod tests {
 
     #[test]
     fn every_kind_is_written_in_every_language() {
-        for kind in ["invoice-published", "payment-received", "sign-in-link"] {
+        for kind in [
+            "invoice-published",
+            "payment-received",
+            "sign-in-link",
+            "payment-reminder",
+            "autopay-notice",
+            "autopay-held",
+            "autopay-charged",
+            "autopay-failed",
+        ] {
             assert_ne!(template_version(kind), 0);
             for language in Language::ALL {
                 assert_eq!(choose(kind, language), (language, false));

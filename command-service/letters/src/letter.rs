@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::NaiveDate;
-use events::{Language, Money, invoice::OfflineMethod};
+use events::{Language, Money, autopay::PauseReason, invoice::OfflineMethod};
 
 use crate::page;
 
@@ -27,7 +27,7 @@ impl fmt::Debug for Letterhead<'_> {
     }
 }
 
-/// How a payment was made. No number but a card's last four digits can be told.
+/// How a payment was made. No number but the last four digits can be told.
 #[derive(Debug, Clone, Copy)]
 pub enum Method<'a> {
     /// Stripe's word for the brand (`visa`), shown as `Visa ****4242`.
@@ -35,9 +35,58 @@ pub enum Method<'a> {
         brand: &'a str,
         last4: &'a str,
     },
+    /// Shown as `Bank ****6789`.
+    Bank {
+        last4: &'a str,
+    },
     /// Online, with means that are not known.
     Online,
     Offline(OfflineMethod),
+}
+
+/// Whom a letter about money owed is to, and about which invoice.
+#[derive(Clone)]
+pub struct About<'a> {
+    pub resident: &'a str,
+    /// The invoice's.
+    pub title: &'a str,
+    pub unit: &'a str,
+    /// Where the invoice is seen, paid and, if autopay asks, approved.
+    pub invoice_url: String,
+    /// Where the resident changes, reactivates and cancels autopay.
+    pub autopay_url: String,
+}
+
+impl fmt::Debug for About<'_> {
+    /// Names stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("About(…)")
+    }
+}
+
+/// A charge by autopay, ahead or done.
+#[derive(Debug, Clone)]
+pub struct Charge<'a> {
+    /// What the invoice is credited with.
+    pub amount: Money,
+    /// The processing fee on top; zero is not shown.
+    pub fee: Money,
+    /// What the resident pays in all; shown where it differs from the amount.
+    pub charged: Money,
+    pub method: Method<'a>,
+    pub on: NaiveDate,
+}
+
+/// Whether autopay is paused, seen from an invoice whose charge failed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// It was cancelled meanwhile, or goes on.
+    #[default]
+    None,
+    /// Because of this invoice: once it is paid, autopay may go on.
+    ForThis,
+    /// Because of something else, behind which this invoice waits.
+    ForAnother,
 }
 
 /// What is to be told, with the facts to tell it. All texts are taken as written by strangers.
@@ -71,6 +120,39 @@ pub enum Letter<'a> {
         balance: Money,
         invoice_url: String,
     },
+    PaymentReminder {
+        about: About<'a>,
+        /// What is still to be paid; where it is nothing, the letter says so.
+        balance: Money,
+        due_on: NaiveDate,
+        overdue: bool,
+    },
+    /// Autopay is going to charge.
+    AutopayNotice { about: About<'a>, charge: Charge<'a> },
+    /// Autopay asks before it charges.
+    AutopayHeld {
+        about: About<'a>,
+        amount: Money,
+        /// The most that it charges without asking.
+        cap: Money,
+        due_on: NaiveDate,
+    },
+    AutopayCharged {
+        about: About<'a>,
+        charge: Charge<'a>,
+        /// What is still to be paid on the invoice.
+        balance: Money,
+    },
+    AutopayFailed {
+        about: About<'a>,
+        amount: Money,
+        reason: &'a PauseReason,
+        /// The day of the next attempt; absent, there is none.
+        retry_on: Option<NaiveDate>,
+        /// The attempts that are left, the next one among them.
+        retries_left: u32,
+        pause: Pause,
+    },
     SignInLink {
         resident: &'a str,
         /// A secret: whoever holds it can sign in.
@@ -86,6 +168,11 @@ impl Letter<'_> {
             Self::InvoicePublished { .. } => "invoice-published",
             Self::PaymentReceived { .. } => "payment-received",
             Self::SignInLink { .. } => "sign-in-link",
+            Self::PaymentReminder { .. } => "payment-reminder",
+            Self::AutopayNotice { .. } => "autopay-notice",
+            Self::AutopayHeld { .. } => "autopay-held",
+            Self::AutopayCharged { .. } => "autopay-charged",
+            Self::AutopayFailed { .. } => "autopay-failed",
         }
     }
 }

@@ -4,6 +4,8 @@ mod format;
 mod kind;
 mod layout;
 mod letter;
+mod means;
+mod notice;
 mod page;
 mod wording;
 
@@ -12,4 +14,4 @@ mod tests;
 
 pub use format::{date, money};
 pub use kind::{choose, languages, template_version};
-pub use letter::{Letter, Letterhead, Method, RenderError, Rendered, render};
+pub use letter::{About, Charge, Letter, Letterhead, Method, Pause, RenderError, Rendered, render};

@@ -4,43 +4,52 @@ use askama::Template;
 use events::{Language, Money};
 
 use crate::{
-    Letter, Letterhead, Method, RenderError, Rendered, date,
+    Letter, Letterhead, RenderError, Rendered, date,
     layout::{lines, one_line, wrapped},
-    money,
-    wording::{PaymentWording, Wording},
+    means::method_name,
+    money, notice,
+    wording::Wording,
 };
 
+/// What a letter is written on, and in.
+#[derive(Clone, Copy)]
+pub struct Paper<'a> {
+    pub words: &'static Wording,
+    pub head: &'a Letterhead<'a>,
+    pub language: Language,
+}
+
 /// What every letter has around its content.
-struct Frame {
-    words: &'static Wording,
-    subject: String,
+pub struct Frame {
+    pub words: &'static Wording,
+    pub subject: String,
     /// What a mailbox shows beside the subject.
-    preheader: String,
-    greeting: String,
-    action: &'static str,
-    link: String,
-    organization: String,
-    sender: String,
-    property: Option<String>,
-    address: Option<String>,
-    reply: String,
-    because: String,
-    portal_url: String,
+    pub preheader: String,
+    pub greeting: String,
+    pub action: &'static str,
+    pub link: String,
+    pub organization: String,
+    pub sender: String,
+    pub property: Option<String>,
+    pub address: Option<String>,
+    pub reply: String,
+    pub because: String,
+    pub portal_url: String,
 }
 
 /// A label with its value.
-struct Fact {
-    label: &'static str,
-    value: String,
-    strong: bool,
+pub struct Fact {
+    pub label: &'static str,
+    pub value: String,
+    pub strong: bool,
 }
 
 impl Fact {
-    const fn plain(label: &'static str, value: String) -> Self {
+    pub const fn plain(label: &'static str, value: String) -> Self {
         Self { label, value, strong: false }
     }
 
-    const fn strong(label: &'static str, value: String) -> Self {
+    pub const fn strong(label: &'static str, value: String) -> Self {
         Self { label, value, strong: true }
     }
 }
@@ -106,16 +115,16 @@ struct SignInLinkText<'a> {
 }
 
 /// What of a frame depends on the letter.
-struct Envelope<'a> {
-    resident: &'a str,
-    subject: String,
-    preheader: String,
-    action: &'static str,
-    link: String,
+pub struct Envelope<'a> {
+    pub resident: &'a str,
+    pub subject: String,
+    pub preheader: String,
+    pub action: &'static str,
+    pub link: String,
 }
 
 impl Frame {
-    fn try_new(words: &'static Wording, head: &Letterhead<'_>, of: Envelope<'_>) -> Result<Self, RenderError> {
+    pub fn try_new(words: &'static Wording, head: &Letterhead<'_>, of: Envelope<'_>) -> Result<Self, RenderError> {
         let organization = one_line(head.organization);
         let property = head.property.map(one_line).filter(|name| !name.is_empty());
         let contact = head.contact.map(one_line).filter(|contact| !contact.is_empty());
@@ -139,6 +148,7 @@ impl Frame {
 
 pub fn render(letter: &Letter<'_>, head: &Letterhead<'_>, language: Language) -> Result<Rendered, RenderError> {
     let words = Wording::of(language);
+    let paper = Paper { words, head, language };
     let money = |amount: &Money| money(*amount, language);
     match letter {
         Letter::InvoicePublished {
@@ -226,6 +236,16 @@ pub fn render(letter: &Letter<'_>, head: &Letterhead<'_>, language: Language) ->
             let text = PaymentReceivedText { frame: &frame, letter: &letter }.render()?;
             Ok(finished(frame, html, &text))
         }
+        Letter::PaymentReminder { about, balance, due_on, overdue } => {
+            notice::reminder(paper, about, *balance, *due_on, *overdue)
+        }
+        Letter::AutopayNotice { about, charge } => notice::ahead(paper, about, charge),
+        Letter::AutopayHeld { about, amount, cap, due_on } => notice::held(paper, about, *amount, *cap, *due_on),
+        Letter::AutopayCharged { about, charge, balance } => notice::charged(paper, about, charge, *balance),
+        Letter::AutopayFailed { about, amount, reason, retry_on, retries_left, pause } => {
+            let next = notice::Next::after(reason, retry_on.map(|day| (day, *retries_left)), *pause);
+            notice::failed(paper, about, *amount, reason, next, *pause)
+        }
         Letter::SignInLink { resident, link, minutes } => {
             let phrases = &words.sign_in;
             let expiry = (phrases.expiry)(*minutes);
@@ -245,37 +265,12 @@ pub fn render(letter: &Letter<'_>, head: &Letterhead<'_>, language: Language) ->
     }
 }
 
-fn finished(frame: Frame, html: String, text: &str) -> Rendered {
+pub fn finished(frame: Frame, html: String, text: &str) -> Rendered {
     Rendered { subject: frame.subject, html, text: wrapped(text) }
 }
 
-fn method_name(method: Method<'_>, phrases: &PaymentWording) -> String {
-    match method {
-        Method::Card { brand, last4 } => format!("{} ****{}", brand_name(brand, phrases), one_line(last4)),
-        Method::Online => phrases.online.to_owned(),
-        Method::Offline(method) => phrases.offline(method).to_owned(),
-    }
-}
-
-/// The names that stand on the cards, for Stripe's words; a brand of tomorrow is simply a card.
-fn brand_name(brand: &str, phrases: &PaymentWording) -> &'static str {
-    match brand {
-        "amex" => "American Express",
-        "cartes_bancaires" => "Cartes Bancaires",
-        "diners" => "Diners Club",
-        "discover" => "Discover",
-        "eftpos_au" => "eftpos",
-        "interac" => "Interac",
-        "jcb" => "JCB",
-        "mastercard" => "Mastercard",
-        "unionpay" => "UnionPay",
-        "visa" => "Visa",
-        _ => phrases.card,
-    }
-}
-
 /// Escaping keeps an address inside its attribute, but only this keeps `javascript:` out of it.
-fn web_address(address: &str, which: &'static str) -> Result<String, RenderError> {
+pub fn web_address(address: &str, which: &'static str) -> Result<String, RenderError> {
     let web = address.starts_with("https://") || address.starts_with("http://");
     let unbroken = !address.contains(|c: char| c.is_whitespace() || c.is_control());
     if web && unbroken { Ok(address.to_owned()) } else { Err(RenderError::NotALink(which)) }

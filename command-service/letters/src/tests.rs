@@ -1,5 +1,7 @@
 //! Every letter in every language, as it leaves the house.
 
+mod notices;
+
 use chrono::NaiveDate;
 use events::{Currency, Language, Money, invoice::OfflineMethod};
 
@@ -92,11 +94,16 @@ fn every_letter_reads_well_in_every_language() {
 
 #[test]
 fn every_letter_is_complete_in_text_and_loads_nothing_from_elsewhere() {
-    for letter in [invoice(), payment(), sign_in()] {
+    for letter in [invoice(), payment(), sign_in()].into_iter().chain(notices::letters().map(|(_, letter)| letter)) {
         assert_eq!(choose(letter.kind(), Language::Fr), (Language::Fr, false));
         let link = match &letter {
             Letter::InvoicePublished { invoice_url, .. } | Letter::PaymentReceived { invoice_url, .. } => invoice_url,
             Letter::SignInLink { link, .. } => link,
+            Letter::AutopayNotice { about, .. } => &about.autopay_url,
+            Letter::PaymentReminder { about, .. }
+            | Letter::AutopayHeld { about, .. }
+            | Letter::AutopayCharged { about, .. }
+            | Letter::AutopayFailed { about, .. } => &about.invoice_url,
         };
         for language in Language::ALL {
             let Rendered { subject, html, text } = written(&letter, language);
@@ -165,7 +172,7 @@ fn a_fee_of_zero_is_not_shown_and_an_offline_method_has_a_name_in_each_language(
 }
 
 #[test]
-fn a_card_is_named_by_brand_and_last_four_and_an_unknown_brand_is_a_card() {
+fn a_card_is_named_by_brand_a_bank_account_by_last_four_and_an_unknown_brand_is_a_card() {
     let text = |method, language| {
         let Letter::PaymentReceived {
             resident,
@@ -199,6 +206,9 @@ fn a_card_is_named_by_brand_and_last_four_and_an_unknown_brand_is_a_card() {
     let card = |brand| Method::Card { brand, last4: "4242" };
     assert!(text(card("amex"), Language::En).contains("American Express ****4242"));
     assert!(text(card("unheard-of"), Language::Es).contains("Tarjeta ****4242"));
+    assert!(text(Method::Bank { last4: "6789" }, Language::En).contains("Payment method: Bank ****6789\n"));
+    assert!(text(Method::Bank { last4: "6789" }, Language::Fr).contains("Banque ****6789"));
+    assert!(text(Method::Bank { last4: "6789" }, Language::Es).contains("Banco ****6789"));
     assert!(text(Method::Online, Language::Fr).contains("Paiement en ligne"));
 }
 
@@ -249,4 +259,8 @@ fn nothing_personal_or_secret_is_printed_for_debugging() {
     assert_eq!(format!("{:?}", sign_in()), "Letter(sign-in-link)");
     assert_eq!(format!("{:?}", written(&sign_in(), Language::En)), "Rendered(…)");
     assert!(!format!("{HEAD:?}").contains("office@example.com"));
+    let (_, reminder) = notices::letters().next().expect("a letter");
+    assert_eq!(format!("{reminder:?}"), "Letter(payment-reminder)");
+    let Letter::PaymentReminder { about, .. } = reminder else { unreachable!("a reminder is a reminder") };
+    assert_eq!(format!("{about:?}"), "About(…)");
 }

@@ -27,6 +27,8 @@ pub struct Wording {
     pub invoice: InvoiceWording,
     pub payment: PaymentWording,
     pub sign_in: SignInWording,
+    pub reminder: ReminderWording,
+    pub autopay: AutopayWording,
 }
 
 pub struct InvoiceWording {
@@ -60,6 +62,7 @@ pub struct PaymentWording {
     pub charged: &'static str,
     pub method: &'static str,
     pub card: &'static str,
+    pub bank: &'static str,
     pub online: &'static str,
     pub cash: &'static str,
     pub check: &'static str,
@@ -87,6 +90,64 @@ pub struct SignInWording {
     pub expiry: fn(u32) -> String,
     pub unasked: &'static str,
     pub sign_in: &'static str,
+}
+
+pub struct ReminderWording {
+    /// About title, balance and due date.
+    pub subject: fn(&str, &str, &str) -> String,
+    pub subject_overdue: fn(&str, &str, &str) -> String,
+    /// About the title, when it was paid meanwhile.
+    pub subject_settled: About,
+    pub intro: &'static str,
+    /// About the due date.
+    pub intro_overdue: About,
+    pub thanks: &'static str,
+}
+
+/// Everything that autopay writes; what its letters share with receipts is in [`PaymentWording`].
+pub struct AutopayWording {
+    pub manage: &'static str,
+    /// About amount, day and title.
+    pub ahead_subject: fn(&str, &str, &str) -> String,
+    /// About the day.
+    pub ahead_intro: About,
+    pub to_charge: &'static str,
+    pub charge_on: &'static str,
+    pub open_balance: &'static str,
+    /// About the day.
+    pub change: About,
+    /// About amount and title.
+    pub held_subject: fn(&str, &str) -> String,
+    pub held_intro: &'static str,
+    pub cap: &'static str,
+    pub held_options: &'static str,
+    pub approve: &'static str,
+    pub change_cap: &'static str,
+    /// About amount and title.
+    pub charged_subject: fn(&str, &str) -> String,
+    pub charged_intro: &'static str,
+    pub charged_on: &'static str,
+    /// About amount and title.
+    pub failed_subject: fn(&str, &str) -> String,
+    /// About the title, when no further attempt is made.
+    pub ended_subject: About,
+    pub failed_intro: &'static str,
+    pub returned_intro: &'static str,
+    pub reason: &'static str,
+    pub next: &'static str,
+    pub left: &'static str,
+    /// About the day of the next attempt.
+    pub again: About,
+    pub waits: &'static str,
+    pub confirm: &'static str,
+    pub ended: &'static str,
+    /// When autopay was cancelled meanwhile.
+    pub alone: &'static str,
+    pub paused: &'static str,
+    pub paused_until_paid: &'static str,
+    pub pay_now: &'static str,
+    pub update: &'static str,
+    pub reactivate: &'static str,
 }
 
 impl Wording {

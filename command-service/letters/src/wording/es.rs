@@ -1,6 +1,6 @@
 //! Spanish, neutral for Latin America and the United States, with *usted*.
 
-use super::{InvoiceWording, PaymentWording, SignInWording, Wording};
+use super::{AutopayWording, InvoiceWording, PaymentWording, ReminderWording, SignInWording, Wording};
 
 pub const WORDING: Wording = Wording {
     tag: "es",
@@ -40,6 +40,7 @@ pub const WORDING: Wording = Wording {
         charged: "Total pagado",
         method: "Método de pago",
         card: "Tarjeta",
+        bank: "Banco",
         online: "Pago en línea",
         cash: "Efectivo",
         check: "Cheque",
@@ -56,8 +57,69 @@ pub const WORDING: Wording = Wording {
             1 => "Funciona una sola vez y vence en 1 minuto.".to_owned(),
             _ => format!("Funciona una sola vez y vence en {minutes} minutos."),
         },
-        unasked: "Si no solicitó este enlace, puede ignorar este correo. Por favor, no lo reenvíe: cualquier persona que \
-                  tenga el enlace puede entrar en su nombre.",
+        unasked: "Si no solicitó este enlace, puede ignorar este correo. Por favor, no lo reenvíe: cualquier persona \
+                  que tenga el enlace puede entrar en su nombre.",
         sign_in: "Iniciar sesión",
+    },
+    reminder: ReminderWording {
+        subject: |title, balance, due| format!("Recordatorio: {title}, {balance}, vence el {due}"),
+        subject_overdue: |title, balance, due| format!("Factura vencida: {title}, {balance}, venció el {due}"),
+        subject_settled: |title| format!("{title}: ya está pagada, no tiene que hacer nada"),
+        intro: "Le recordamos amablemente que la siguiente factura vence pronto.",
+        intro_overdue: |due| format!("La siguiente factura venció el {due} y todavía no está pagada en su totalidad."),
+        thanks: "Si ya realizó el pago, se lo agradecemos y puede ignorar este recordatorio.",
+    },
+    autopay: AutopayWording {
+        manage: "Administrar el pago automático",
+        ahead_subject: |amount, day, title| format!("Pago automático el {day}: {amount} – {title}"),
+        ahead_intro: |day| {
+            format!("El pago automático pagará esta factura por usted el {day}. No tiene que hacer nada.")
+        },
+        to_charge: "Total que se cobrará",
+        charge_on: "Fecha del cobro",
+        open_balance: "Cobramos el saldo pendiente de ese día. Lo que usted haya pagado antes no se le cobrará.",
+        change: |day| {
+            format!(
+                "Para cambiar su método de pago o cancelar el pago automático, use el siguiente enlace antes del {day}."
+            )
+        },
+        held_subject: |amount, title| format!("Se necesita su aprobación: {amount} – {title}"),
+        held_intro: "Esta factura supera el límite que usted fijó para el pago automático, por lo que primero le \
+                     pedimos su aprobación. No se cobrará nada hasta que usted lo apruebe.",
+        cap: "Límite del pago automático",
+        held_options: "Puede aprobar este cobro o pagar la factura de otra manera. Si hay un cargo por procesamiento, \
+                       se suma al monto. Si no hace nada, la factura quedará sin pagar.",
+        approve: "Revisar y aprobar",
+        change_cap: "Cambiar el límite",
+        charged_subject: |amount, title| format!("Pago automático realizado: {amount} – {title}"),
+        charged_intro: "¡Gracias! Hemos recibido su pago automático.",
+        charged_on: "Fecha del cobro",
+        failed_subject: |amount, title| format!("Pago automático fallido: {amount} – {title}"),
+        ended_subject: |title| format!("Acción necesaria: pago automático fallido – {title}"),
+        failed_intro: "No se pudo realizar el pago automático de esta factura.",
+        returned_intro: "Su banco devolvió el débito automático de esta factura, que vuelve a estar pendiente de pago.",
+        reason: "Motivo",
+        next: "Próximo intento",
+        left: "Intentos restantes",
+        again: |day| {
+            format!(
+                "Lo intentaremos de nuevo el {day}. No tiene que hacer nada si su método de pago funciona para entonces. \
+                 Si prefiere no esperar, pague ahora o actualice su método de pago."
+            )
+        },
+        waits: "Lo intentaremos de nuevo cuando el pago automático vuelva a estar activo. Si prefiere no esperar, \
+                pague ahora o actualice su método de pago.",
+        confirm: "No lo intentaremos de nuevo, porque su banco pide que usted confirme este pago. Pague mediante el \
+                  siguiente enlace y confirme el pago cuando su banco se lo pida.",
+        ended: "No lo intentaremos de nuevo. Pague esta factura por su cuenta y después reactive el pago automático \
+                con un método de pago nuevo o actualizado.",
+        alone: "No lo intentaremos de nuevo. Pague esta factura por su cuenta.",
+        paused: "El pago automático está en pausa. Hasta que se reactive, sus demás facturas no se cobrarán \
+                 automáticamente.",
+        paused_until_paid: "El pago automático está en pausa hasta que se pague esta factura. Mientras tanto, sus \
+                            demás facturas no se cobrarán automáticamente.",
+        pay_now: "Pagar ahora",
+        update: "Actualizar el método de pago",
+        reactivate: "Reactivar el pago automático",
     },
 };

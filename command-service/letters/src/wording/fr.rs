@@ -1,6 +1,6 @@
 //! French, neutral for Québec: a no-break space before the colon and within « », no space-dependent `;`, `!` or `?`.
 
-use super::{InvoiceWording, PaymentWording, SignInWording, Wording};
+use super::{AutopayWording, InvoiceWording, PaymentWording, ReminderWording, SignInWording, Wording};
 
 pub const WORDING: Wording = Wording {
     tag: "fr",
@@ -43,6 +43,7 @@ pub const WORDING: Wording = Wording {
         charged: "Total payé",
         method: "Mode de paiement",
         card: "Carte",
+        bank: "Banque",
         online: "Paiement en ligne",
         cash: "Espèces",
         check: "Chèque",
@@ -59,8 +60,76 @@ pub const WORDING: Wording = Wording {
             0 | 1 => format!("Il ne fonctionne qu’une seule fois et expire dans {minutes}\u{a0}minute."),
             _ => format!("Il ne fonctionne qu’une seule fois et expire dans {minutes}\u{a0}minutes."),
         },
-        unasked: "Si vous n’avez pas demandé ce lien, vous pouvez ignorer ce courriel. Ne le transférez à personne, car \
-                  quiconque possède le lien peut se connecter en votre nom.",
+        unasked: "Si vous n’avez pas demandé ce lien, vous pouvez ignorer ce courriel. Ne le transférez à personne, \
+                  car quiconque possède le lien peut se connecter en votre nom.",
         sign_in: "Se connecter",
+    },
+    reminder: ReminderWording {
+        subject: |title, balance, due| format!("Rappel\u{a0}: {title}, {balance} à payer au plus tard le {due}"),
+        subject_overdue: |title, balance, due| {
+            format!("Échéance dépassée\u{a0}: {title}, {balance} à payer depuis le {due}")
+        },
+        subject_settled: |title| format!("{title}\u{a0}: facture déjà réglée, rien à payer"),
+        intro: "Nous vous rappelons amicalement que la facture suivante arrive bientôt à échéance.",
+        intro_overdue: |due| {
+            format!("La facture suivante était à payer au plus tard le {due} et n’est pas encore entièrement réglée.")
+        },
+        thanks: "Si vous avez payé entre-temps, nous vous en remercions et vous pouvez ignorer ce rappel.",
+    },
+    autopay: AutopayWording {
+        manage: "Gérer le paiement automatique",
+        ahead_subject: |amount, day, title| format!("Paiement automatique le {day}\u{a0}: {amount} – {title}"),
+        ahead_intro: |day| {
+            format!("Le paiement automatique réglera cette facture pour vous le {day}. Vous n’avez rien à faire.")
+        },
+        to_charge: "Total à prélever",
+        charge_on: "Date du prélèvement",
+        open_balance: "Nous prélevons le solde à payer ce jour-là. Ce que vous aurez payé avant ne sera pas prélevé.",
+        change: |day| {
+            format!(
+                "Pour changer de mode de paiement ou annuler le paiement automatique, utilisez le lien ci-dessous avant \
+                 le {day}."
+            )
+        },
+        held_subject: |amount, title| format!("Votre approbation est requise\u{a0}: {amount} – {title}"),
+        held_intro: "Cette facture dépasse le plafond que vous avez fixé pour le paiement automatique. Nous vous \
+                     demandons donc d’abord votre accord. Rien n’est prélevé sans votre approbation.",
+        cap: "Plafond du paiement automatique",
+        held_options: "Vous pouvez approuver ce prélèvement ou payer la facture autrement. Les frais de traitement, \
+                       s’il y en a, s’ajoutent au montant. Sans action de votre part, la facture reste impayée.",
+        approve: "Vérifier et approuver",
+        change_cap: "Modifier le plafond",
+        charged_subject: |amount, title| format!("Paiement automatique effectué\u{a0}: {amount} – {title}"),
+        charged_intro: "Merci. Nous avons bien reçu votre paiement automatique.",
+        charged_on: "Prélevé le",
+        failed_subject: |amount, title| format!("Échec du paiement automatique\u{a0}: {amount} – {title}"),
+        ended_subject: |title| format!("Action requise\u{a0}: échec du paiement automatique – {title}"),
+        failed_intro: "Le paiement automatique de cette facture a échoué.",
+        returned_intro: "Votre banque a retourné le débit automatique de cette facture, qui est donc de nouveau à \
+                         payer.",
+        reason: "Motif",
+        next: "Prochaine tentative",
+        left: "Tentatives restantes",
+        again: |day| {
+            format!(
+                "Nous réessaierons le {day}. Vous n’avez rien à faire si votre mode de paiement fonctionne d’ici là. Si \
+                 vous préférez ne pas attendre, payez maintenant ou mettez à jour votre mode de paiement."
+            )
+        },
+        waits: "Nous réessaierons lorsque le paiement automatique sera de nouveau actif. Si vous préférez ne pas \
+                attendre, payez maintenant ou mettez à jour votre mode de paiement.",
+        confirm: "Nous ne réessaierons pas, car votre banque souhaite que vous confirmiez vous-même ce paiement. \
+                  Veuillez payer au moyen du lien ci-dessous et confirmer le paiement lorsque votre banque vous le \
+                  demandera.",
+        ended: "Nous ne réessaierons pas. Veuillez payer cette facture vous-même, puis réactiver le paiement \
+                automatique avec un mode de paiement nouveau ou mis à jour.",
+        alone: "Nous ne réessaierons pas. Veuillez payer cette facture vous-même.",
+        paused: "Le paiement automatique est en pause. Tant qu’il n’est pas réactivé, vos autres factures ne \
+                 sont pas prélevées automatiquement.",
+        paused_until_paid: "Le paiement automatique est en pause jusqu’au paiement de cette facture. D’ici là, vos \
+                            autres factures ne sont pas prélevées automatiquement.",
+        pay_now: "Payer maintenant",
+        update: "Mettre à jour le mode de paiement",
+        reactivate: "Réactiver le paiement automatique",
     },
 };
