@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cqrs_es::{AggregateContext, AggregateError, EventStore, event_sink::EventSink};
 use domain::{
-    Actor, Aggregate, Command, Context, Facts, Hosted, Invoice, Need, Organization, Payment, Property, Refuse,
+    Actor, Aggregate, Command, Context, Credit, Facts, Hosted, Invoice, Need, Organization, Payment, Property, Refuse,
     Resident, StripeAccount, Unit, decide::Asked,
 };
 use event_store::{
@@ -248,6 +248,7 @@ impl Engine {
             Need::Unit(id) => facts.unit = Some(known::<Unit>(scoped, id.0).await?),
             Need::Resident(id) => facts.resident = Some(known::<Resident>(scoped, id.0).await?),
             Need::Invoice(id) => facts.invoice = Some(known::<Invoice>(scoped, id.0).await?),
+            Need::Credit(id) => facts.credit = Some(known::<Credit>(scoped, id.0).await?),
             Need::Payment(id) => facts.payment = Some(known::<Payment>(scoped, id.0).await?),
             Need::StripeAccount(id) => facts.stripe_account = Some(known::<StripeAccount>(scoped, id.0).await?),
         }

@@ -7,6 +7,7 @@ pub mod http;
 pub mod intake;
 pub mod openapi;
 pub mod outbox;
+pub mod pace;
 pub mod providers;
 pub mod reactor;
 pub mod registry;
@@ -15,5 +16,6 @@ pub mod worker;
 
 pub use engine::{Answer, Ask, Engine, Expect};
 pub use fault::Fault;
+pub use pace::Pace;
 pub use providers::Providers;
 pub use registry::Registry;

@@ -11,6 +11,24 @@ use uuid::Uuid;
 /// How long a claimed row is left to a worker that says nothing; one at work renews it, however long a provider takes.
 pub const LEASE: Duration = Duration::from_secs(8);
 
+/// How a row is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// As soon as it is due.
+    Prompt,
+    /// As the pace of charges by autopay allows.
+    Paced,
+}
+
+impl Lane {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Paced => "paced",
+        }
+    }
+}
+
 /// A row to be written.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -19,6 +37,7 @@ pub struct Entry {
     /// `command` or `effect`.
     pub kind: &'static str,
     pub name: &'static str,
+    pub lane: Lane,
     pub body: Value,
     pub correlation: Uuid,
     pub causation: String,
@@ -57,6 +76,11 @@ pub enum Done {
         after: Duration,
         why: String,
     },
+    /// It is not time yet: it is to be looked at again at this instant of the business clock.
+    At {
+        when: DateTime<Utc>,
+        why: &'static str,
+    },
     /// This attempt surely did nothing: try again after this long.
     Again {
         after: Duration,
@@ -77,12 +101,12 @@ pub async fn add(connection: &mut PgConnection, entries: &[Entry]) -> Result<(),
         return Ok(());
     }
     sqlx::query(
-        "insert into engine.outbox (key, organization_id, kind, name, body, correlation, causation, due_at, state, last_error)
-         select key, organization_id, kind, name, body::json, correlation, causation, due_at,
+        "insert into engine.outbox (key, organization_id, kind, name, lane, body, correlation, causation, due_at, state, last_error)
+         select key, organization_id, kind, name, lane, body::json, correlation, causation, due_at,
                 case when problem is null then 'ready' else 'unresolved' end, problem
          from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[],
-                     $8::timestamptz[], $9::text[])
-              as entry (key, organization_id, kind, name, body, correlation, causation, due_at, problem)
+                     $8::timestamptz[], $9::text[], $10::text[])
+              as entry (key, organization_id, kind, name, body, correlation, causation, due_at, problem, lane)
          on conflict (key) do nothing",
     )
     .bind(entries.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
@@ -94,25 +118,37 @@ pub async fn add(connection: &mut PgConnection, entries: &[Entry]) -> Result<(),
     .bind(entries.iter().map(|entry| entry.causation.as_str()).collect::<Vec<_>>())
     .bind(entries.iter().map(|entry| entry.due_at).collect::<Vec<_>>())
     .bind(entries.iter().map(|entry| entry.problem.as_deref()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.lane.name()).collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(|_| ())
 }
 
-/// Claims up to `limit` rows that are due.
+/// Claims up to `limit` rows of a lane that are due.
 pub async fn claim(
     pool: &PgPool,
     holder: Uuid,
     business_now: DateTime<Utc>,
+    lane: Lane,
     limit: i64,
 ) -> Result<Vec<Task>, sqlx::Error> {
+    if limit <= 0 {
+        return Ok(Vec::new());
+    }
     let rows = sqlx::query(
-        "update engine.outbox set holder = $1, lease_until = now() + $2, attempts = attempts + 1
-         where key in (
+        "with retried as (
              select key from engine.outbox
-             where state = 'ready' and due_at <= $3 and retry_at <= now() and (lease_until is null or lease_until < now())
+             where state = 'ready' and lane = $5 and retry_at > '-infinity' and retry_at <= now() and due_at <= $3
+                 and (lease_until is null or lease_until < now())
+             order by retry_at limit $4 for update skip locked
+         ), due as (
+             select key from engine.outbox
+             where state = 'ready' and lane = $5 and retry_at = '-infinity' and due_at <= $3
+                 and (lease_until is null or lease_until < now())
              order by due_at limit $4 for update skip locked
          )
+         update engine.outbox set holder = $1, lease_until = now() + $2, attempts = attempts + 1
+         where key in (select key from (select * from retried union all select * from due) either limit $4)
          returning key, organization_id, kind, name, body, correlation, causation, attempts, holder, calling,
                    first_called_at",
     )
@@ -120,6 +156,7 @@ pub async fn claim(
     .bind(LEASE)
     .bind(business_now)
     .bind(limit)
+    .bind(lane.name())
     .fetch_all(pool)
     .await?;
     rows.iter().map(task).collect()
@@ -171,6 +208,7 @@ pub async fn calling(pool: &PgPool, task: &Task) -> Result<Option<DateTime<Utc>>
 pub async fn finish(pool: &PgPool, task: &Task, done: &Done) -> Result<(), sqlx::Error> {
     let (state, error, after) = match done {
         Done::Finished => ("done", None, None),
+        Done::At { why, .. } => ("ready", Some(*why), None),
         Done::Refused(why) => ("refused", Some(why.as_str()), None),
         Done::Unresolved(why) => ("unresolved", Some(why.as_str()), None),
         Done::Later { after, why } | Done::Again { after, why } | Done::Unsure { after, why } => {
@@ -179,16 +217,20 @@ pub async fn finish(pool: &PgPool, task: &Task, done: &Done) -> Result<(), sqlx:
     };
     // Whether a call is without an answer; absent: as `calling` left it. What an earlier attempt did stays in doubt.
     let calling = match done {
-        Done::Finished | Done::Refused(_) | Done::Later { .. } => Some(false),
+        Done::Finished | Done::Refused(_) | Done::Later { .. } | Done::At { .. } => Some(false),
         Done::Again { .. } => Some(task.interrupted),
         Done::Unsure { .. } | Done::Unresolved(_) => None,
     };
     // A look that went well is no failed attempt.
-    let attempts = matches!(done, Done::Later { .. }).then_some(0);
+    let attempts = matches!(done, Done::Later { .. } | Done::At { .. }).then_some(0);
+    let due = match done {
+        Done::At { when, .. } => Some(*when),
+        _ => None,
+    };
     sqlx::query(
         "update engine.outbox set state = $3, last_error = $4, lease_until = null, holder = null,
              calling = coalesce($6, calling), attempts = coalesce($7, attempts),
-             retry_at = now() + coalesce($5, interval '0'),
+             retry_at = coalesce(now() + $5, '-infinity'), due_at = coalesce($8, due_at),
              finished_at = case when $3 = 'ready' then null else now() end
          where key = $1 and holder = $2",
     )
@@ -199,6 +241,7 @@ pub async fn finish(pool: &PgPool, task: &Task, done: &Done) -> Result<(), sqlx:
     .bind(after)
     .bind(calling)
     .bind(attempts)
+    .bind(due)
     .execute(pool)
     .await
     .map(|_| ())

@@ -15,7 +15,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::outbox::{self, Entry};
+use crate::outbox::{self, Entry, Lane};
 
 const PAGE: i64 = 500;
 
@@ -161,6 +161,7 @@ fn steps(process: &Process, event: &Recorded, incarnation: i32) -> Vec<Entry> {
         organization: event.organization,
         kind,
         name,
+        lane: if matches!(name, "ChargeWhenDue" | "RetryCharge") { Lane::Paced } else { Lane::Prompt },
         body,
         correlation: event.metadata.correlation,
         causation: event.reference(),

@@ -9,7 +9,7 @@ use poem::{Endpoint, Response};
 use tokio::sync::Notify;
 
 use crate::{
-    Engine, Providers, Registry,
+    Engine, Pace, Providers, Registry,
     effects::Effects,
     http::{self, CommandState, SignInLimits},
     intake,
@@ -31,6 +31,7 @@ impl CommandSide {
             registry: Arc::new(Registry::default()),
             providers,
             credentials: Credentials::new(host.store.keyring()),
+            pace: Arc::new(Pace::new(host.settings.charges_per_second)),
         };
         Self { effects, work: Arc::default() }
     }

@@ -25,7 +25,7 @@ use crate::{
     Ask, Fault,
     effects::{Effects, backoff},
     intake,
-    outbox::{self, Done, Task},
+    outbox::{self, Done, Lane, Task},
 };
 
 /// How many tasks are under way at once.
@@ -133,7 +133,12 @@ impl Worker {
             return Ok(Vec::new());
         }
         let pool = self.effects.engine.store().pool();
-        let claimed = outbox::claim(pool, self.holder, self.effects.engine.clock().now(), free).await?;
+        let now = self.effects.engine.clock().now();
+        let mut claimed = outbox::claim(pool, self.holder, now, Lane::Prompt, free).await?;
+        // Whoever pays by hand, and what follows from charges already begun, goes before new charges.
+        let left = free - i64::try_from(claimed.len()).unwrap_or(free);
+        let paced = left.min(self.effects.pace.available());
+        claimed.extend(outbox::claim(pool, self.holder, now, Lane::Paced, paced).await?);
         locked(&self.under_way).extend(claimed.iter().map(|task| task.key.clone()));
         Ok(claimed)
     }

@@ -14,9 +14,13 @@ pub fn react(event: &Recorded) -> Reaction {
         StripeAccountEvent::StripeReconnectionRequested {} => {
             vec![Step::effect(Effect::ReadStripeAccount { stripe_account_id })]
         }
-        StripeAccountEvent::StripeAccountCreated { .. }
-        | StripeAccountEvent::StripeConnectionFailed { .. }
+        StripeAccountEvent::StripeAccountCreated { .. } => {
+            vec![Step::effect(Effect::ReconcileAccount { stripe_account_id })]
+        }
+        StripeAccountEvent::StripeConnectionFailed { .. }
         | StripeAccountEvent::StripeAccountStatusChanged { .. }
-        | StripeAccountEvent::StripeAccountDisconnected { .. } => vec![],
+        | StripeAccountEvent::StripeAccountDisconnected { .. }
+        | StripeAccountEvent::PayoutRecorded { .. }
+        | StripeAccountEvent::AccountReconciled { .. } => vec![],
     })
 }

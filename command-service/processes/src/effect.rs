@@ -1,8 +1,9 @@
 //! Effects: what the worker does outside, named by ids only.
 
+use chrono::{DateTime, NaiveDate, Utc};
 use events::{
-    InvoiceId, JobId, MessageId, Money, PaymentId, Purpose, RefundId, ResidentId, SignInId, StripeAccountId,
-    suppression::SuppressionCause,
+    AutopayId, InvoiceId, JobId, MessageId, Money, PaymentId, Purpose, RefundId, ResidentId, SetupId, SignInId,
+    StripeAccountId, autopay::PauseReason, suppression::SuppressionCause,
 };
 use serde::{Deserialize, Serialize};
 
@@ -11,12 +12,36 @@ use serde::{Deserialize, Serialize};
 pub enum Effect {
     /// Have Stripe create the PaymentIntent of a payment whose claim stands.
     SubmitPayment { payment_id: PaymentId },
+    /// Find out from Stripe what a resident showed to pay with, and what it costs.
+    ReadConfirmationToken { payment_id: PaymentId },
+    /// Learn what Stripe kept of a payment, where its success did not say so.
+    ReadSettlement { payment_id: PaymentId },
     /// Look after an open PaymentIntent: webhooks may be lost, residents may walk away.
     WatchPayment { payment_id: PaymentId },
     /// Ask Stripe to cancel a PaymentIntent.
     CancelPayment { payment_id: PaymentId },
     /// Have Stripe give money back.
     SubmitRefund { payment_id: PaymentId, refund_id: RefundId },
+    /// Have Stripe prepare to take a resident's method for autopay.
+    SetUpAutopay { autopay_id: AutopayId, setup_id: SetupId },
+    /// Look after an open SetupIntent: webhooks may be lost.
+    WatchSetup { autopay_id: AutopayId, setup_id: SetupId },
+    /// Have Stripe forget a method that autopay uses no more.
+    DetachMethod { autopay_id: AutopayId, payment_method: String },
+    /// Charge an invoice by autopay at its due moment, if all is as it should be then.
+    ChargeWhenDue { invoice_id: InvoiceId },
+    /// Charge an invoice again after a failure.
+    RetryCharge { autopay_id: AutopayId, invoice_id: InvoiceId, attempt: u32 },
+    /// Tell autopay that an invoice is settled in another way.
+    ReleaseFromAutopay { invoice_id: InvoiceId },
+    /// Remind of an invoice some days before its due day.
+    RemindBeforeDue { invoice_id: InvoiceId },
+    /// Remind of an invoice once it is overdue.
+    RemindOverdue { invoice_id: InvoiceId },
+    /// Announce a charge by autopay some days ahead.
+    AnnounceCharge { invoice_id: InvoiceId },
+    /// Compare the books with Stripe's, each night.
+    ReconcileAccount { stripe_account_id: StripeAccountId },
     /// Open a connected account at Stripe.
     OpenStripeAccount { stripe_account_id: StripeAccountId },
     /// Read a connected account's state from Stripe.
@@ -36,10 +61,42 @@ pub enum Effect {
 /// What an e-mail is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Occasion {
-    InvoicePublished { invoice_id: InvoiceId },
-    PaymentReceived { invoice_id: InvoiceId, payment_id: PaymentId, amount: Money, balance: Money },
-    SignInLink { sign_in_id: SignInId, resident_id: ResidentId },
-    Resend { of: MessageId },
+    InvoicePublished {
+        invoice_id: InvoiceId,
+    },
+    PaymentReceived {
+        invoice_id: InvoiceId,
+        payment_id: PaymentId,
+        amount: Money,
+        balance: Money,
+    },
+    SignInLink {
+        sign_in_id: SignInId,
+        resident_id: ResidentId,
+    },
+    Resend {
+        of: MessageId,
+    },
+    PaymentReminder {
+        invoice_id: InvoiceId,
+        overdue: bool,
+    },
+    AutopayNotice {
+        invoice_id: InvoiceId,
+        charge_on: NaiveDate,
+    },
+    AutopayHeld {
+        invoice_id: InvoiceId,
+        amount: Money,
+        cap: Money,
+    },
+    AutopayFailed {
+        invoice_id: InvoiceId,
+        amount: Money,
+        reason: PauseReason,
+        retry_at: Option<DateTime<Utc>>,
+        retries_left: u32,
+    },
 }
 
 impl Effect {
@@ -47,9 +104,21 @@ impl Effect {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::SubmitPayment { .. } => "SubmitPayment",
+            Self::ReadConfirmationToken { .. } => "ReadConfirmationToken",
+            Self::ReadSettlement { .. } => "ReadSettlement",
             Self::WatchPayment { .. } => "WatchPayment",
             Self::CancelPayment { .. } => "CancelPayment",
             Self::SubmitRefund { .. } => "SubmitRefund",
+            Self::SetUpAutopay { .. } => "SetUpAutopay",
+            Self::WatchSetup { .. } => "WatchSetup",
+            Self::DetachMethod { .. } => "DetachMethod",
+            Self::ChargeWhenDue { .. } => "ChargeWhenDue",
+            Self::RetryCharge { .. } => "RetryCharge",
+            Self::ReleaseFromAutopay { .. } => "ReleaseFromAutopay",
+            Self::RemindBeforeDue { .. } => "RemindBeforeDue",
+            Self::RemindOverdue { .. } => "RemindOverdue",
+            Self::AnnounceCharge { .. } => "AnnounceCharge",
+            Self::ReconcileAccount { .. } => "ReconcileAccount",
             Self::OpenStripeAccount { .. } => "OpenStripeAccount",
             Self::ReadStripeAccount { .. } => "ReadStripeAccount",
             Self::ComposeEmail { .. } => "ComposeEmail",

@@ -1,6 +1,6 @@
 //! Which e-mails follow from what happened. Whether they may be sent is decided when they are.
 
-use events::{EmailMessageEvent, InvoiceEvent, InvoiceId, MessageId, Recorded, SignInEvent, SignInId};
+use events::{AutopayEvent, EmailMessageEvent, InvoiceEvent, InvoiceId, MessageId, Recorded, SignInEvent, SignInId};
 
 use crate::{Effect, Step, effect::Occasion, reaction::Reaction};
 
@@ -21,7 +21,12 @@ pub fn react(event: &Recorded) -> Reaction {
             | InvoiceEvent::InvoiceVoided { .. }
             | InvoiceEvent::PaymentReserved { .. }
             | InvoiceEvent::PaymentReleased { .. }
-            | InvoiceEvent::PaymentReversed { .. } => vec![],
+            | InvoiceEvent::PaymentReversed { .. }
+            | InvoiceEvent::PaymentReinstated { .. }
+            | InvoiceEvent::OverpaymentCredited { .. }
+            | InvoiceEvent::CreditApplied { .. }
+            | InvoiceEvent::InvoiceWrittenOff { .. }
+            | InvoiceEvent::WriteOffUndone {} => vec![],
         });
     }
     if let Some(change) = event.event::<SignInEvent>()? {
@@ -31,6 +36,18 @@ pub fn react(event: &Recorded) -> Reaction {
                 compose(event, Occasion::SignInLink { sign_in_id, resident_id })
             }
             SignInEvent::SessionOpened { .. } | SignInEvent::SessionClosed {} => vec![],
+        });
+    }
+    if let Some(change) = event.event::<AutopayEvent>()? {
+        return Ok(match change {
+            AutopayEvent::ChargeHeld { invoice_id, amount, cap, .. } => {
+                compose(event, Occasion::AutopayHeld { invoice_id, amount, cap })
+            }
+            AutopayEvent::ChargeFailed { invoice_id, amount, reason, retry, retries_left, .. } => {
+                let retry_at = retry.map(|retry| retry.at);
+                compose(event, Occasion::AutopayFailed { invoice_id, amount, reason, retry_at, retries_left })
+            }
+            _ => vec![],
         });
     }
     let Some(change) = event.event::<EmailMessageEvent>()? else { return Ok(vec![]) };

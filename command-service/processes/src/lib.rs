@@ -1,7 +1,9 @@
 //! Process managers as pure reactions, and the ports that they need.
 
 pub mod accounts;
+pub mod autopay;
 pub mod bounces;
+pub mod credits;
 pub mod effect;
 pub mod erasure;
 pub mod jobs;
@@ -9,6 +11,7 @@ pub mod letters;
 pub mod payments;
 pub mod ports;
 pub mod reaction;
+pub mod reminders;
 
 pub use effect::Effect;
 pub use reaction::{Process, Step, processes};

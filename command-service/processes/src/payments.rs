@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use domain::{
-    invoice::{ApplyPayment, ReleasePayment, ReservePayment, ReversePayment},
+    invoice::{ApplyPayment, ReinstatePayment, ReleasePayment, ReservePayment, ReverseDisputed, ReversePayment},
     payment::AbandonPayment,
 };
 use events::{InvoiceEvent, PaymentEvent, PaymentId, Recorded, invoice::ReleaseReason, payment::CancelReason};
@@ -10,7 +10,7 @@ use events::{InvoiceEvent, PaymentEvent, PaymentId, Recorded, invoice::ReleaseRe
 use crate::{Effect, Step, reaction::Reaction};
 
 /// When the first look at an open PaymentIntent is due.
-const FIRST_LOOK: TimeDelta = TimeDelta::minutes(1);
+pub(crate) const FIRST_LOOK: TimeDelta = TimeDelta::minutes(1);
 
 pub fn react(event: &Recorded) -> Reaction {
     if let Some(change) = event.event::<InvoiceEvent>()? {
@@ -25,14 +25,23 @@ pub fn react(event: &Recorded) -> Reaction {
             | InvoiceEvent::InvoiceVoided { .. }
             | InvoiceEvent::PaymentReleased { .. }
             | InvoiceEvent::PaymentApplied { .. }
-            | InvoiceEvent::PaymentReversed { .. } => vec![],
+            | InvoiceEvent::PaymentReversed { .. }
+            | InvoiceEvent::PaymentReinstated { .. }
+            | InvoiceEvent::OverpaymentCredited { .. }
+            | InvoiceEvent::CreditApplied { .. }
+            | InvoiceEvent::InvoiceWrittenOff { .. }
+            | InvoiceEvent::WriteOffUndone {} => vec![],
         });
     }
     let Some(change) = event.event::<PaymentEvent>()? else { return Ok(vec![]) };
     let payment_id = PaymentId(event.stream_id);
     Ok(match change {
-        PaymentEvent::PaymentRequested { invoice_id, amount } => vec![Step::command_or(
-            &ReservePayment { invoice_id, payment_id, amount },
+        PaymentEvent::PaymentPreviewRequested { .. } => {
+            vec![Step::effect(Effect::ReadConfirmationToken { payment_id })]
+        }
+        PaymentEvent::PaymentRequested { invoice_id, amount, autopay_id } => vec![Step::command_or(
+            // Autopay charges the whole balance or nothing.
+            &ReservePayment { invoice_id, payment_id, amount, whole: autopay_id.is_some() },
             &AbandonPayment {
                 payment_id,
                 reason: CancelReason::NotReserved { why: "the invoice could not be claimed".to_owned() },
@@ -44,10 +53,18 @@ pub fn react(event: &Recorded) -> Reaction {
         PaymentEvent::PaymentCancellationRequested { .. } => {
             vec![Step::effect(Effect::CancelPayment { payment_id })]
         }
-        PaymentEvent::PaymentSucceeded { invoice_id, amount, .. } => {
-            vec![Step::command(&ApplyPayment { invoice_id, payment_id, amount })?]
+        PaymentEvent::PaymentSucceeded { invoice_id, amount, autopay_id, .. } => vec![
+            Step::command(&ApplyPayment { invoice_id, payment_id, amount, autopay_id })?,
+            Step::Effect { effect: Effect::ReadSettlement { payment_id }, after: FIRST_LOOK },
+        ],
+        PaymentEvent::PaymentDisputed { dispute, invoice_id, reversed, reason, returned, .. } => {
+            let code = reason;
+            vec![Step::command(&ReverseDisputed { invoice_id, payment_id, dispute, amount: reversed, returned, code })?]
         }
-        PaymentEvent::PaymentCanceled { invoice_id, reason, reserved: true } => {
+        PaymentEvent::PaymentDisputeClosed { dispute, invoice_id, won: true, reversed, .. } => {
+            vec![Step::command(&ReinstatePayment { invoice_id, payment_id, dispute, amount: reversed })?]
+        }
+        PaymentEvent::PaymentCanceled { invoice_id, reason, reserved: true, .. } => {
             vec![Step::command(&ReleasePayment { invoice_id, payment_id, reason: released(&reason) })?]
         }
         PaymentEvent::RefundRequested { refund_id, .. } => {
@@ -56,7 +73,10 @@ pub fn react(event: &Recorded) -> Reaction {
         PaymentEvent::RefundSucceeded { refund_id, invoice_id, reversed, .. } => {
             vec![Step::command(&ReversePayment { invoice_id, payment_id, refund_id, amount: reversed })?]
         }
-        PaymentEvent::PaymentQuoted { .. }
+        PaymentEvent::PaymentPreviewFailed { .. }
+        | PaymentEvent::PaymentSettled { .. }
+        | PaymentEvent::PaymentDisputeClosed { won: false, .. }
+        | PaymentEvent::PaymentQuoted { .. }
         | PaymentEvent::PaymentSubmitting { .. }
         | PaymentEvent::PaymentOutcomeUnknown { .. }
         | PaymentEvent::PaymentActionRequired {}
@@ -74,6 +94,9 @@ const fn released(reason: &CancelReason) -> ReleaseReason {
     match reason {
         CancelReason::Requested | CancelReason::AtProvider => ReleaseReason::Canceled,
         CancelReason::Expired => ReleaseReason::Expired,
-        CancelReason::NotReserved { .. } | CancelReason::Rejected { .. } => ReleaseReason::Failed,
+        CancelReason::NotReserved { .. }
+        | CancelReason::Rejected { .. }
+        | CancelReason::Declined { .. }
+        | CancelReason::NotAuthorized { .. } => ReleaseReason::Failed,
     }
 }

@@ -71,5 +71,8 @@ pub const fn processes() -> &'static [Process] {
         Process { name: "accounts", react: crate::accounts::react },
         Process { name: "jobs", react: crate::jobs::react },
         Process { name: "erasure", react: crate::erasure::react },
+        Process { name: "autopay", react: crate::autopay::react },
+        Process { name: "reminders", react: crate::reminders::react },
+        Process { name: "credits", react: crate::credits::react },
     ]
 }

@@ -62,9 +62,18 @@ fn follows(event: &Recorded) -> Vec<(&'static str, Value, TimeDelta)> {
     all
 }
 
-/// Exactly this follows, at once.
+/// Of one process exactly this follows, at once.
 fn leads_to(event: &Recorded, process: &'static str, step: &Value) {
-    assert_eq!(follows(event), [(process, step.clone(), TimeDelta::zero())], "{}", event.event_type);
+    leads_to_all(event, process, &[(step.clone(), TimeDelta::zero())]);
+}
+
+fn leads_to_all(event: &Recorded, process: &str, steps: &[(Value, TimeDelta)]) {
+    let follows: Vec<_> = follows(event)
+        .into_iter()
+        .filter(|(name, _, _)| *name == process)
+        .map(|(_, step, after)| (step, after))
+        .collect();
+    assert_eq!(follows, steps, "{}", event.event_type);
 }
 
 fn money(amount: i64) -> Money {
@@ -82,7 +91,10 @@ fn message_of(event: &Recorded) -> Value {
 #[test]
 fn the_names_that_keys_are_made_of_stay() {
     let names: Vec<_> = processes().iter().map(|process| process.name).collect();
-    assert_eq!(names, ["payments", "letters", "bounces", "accounts", "jobs", "erasure"]);
+    assert_eq!(
+        names,
+        ["payments", "letters", "bounces", "accounts", "jobs", "erasure", "autopay", "reminders", "credits"]
+    );
     assert_eq!(recorded("invoice", json!({ "X": {} })).reference(), format!("invoice/{SUBJECT}/3"));
 }
 
@@ -90,13 +102,13 @@ fn the_names_that_keys_are_made_of_stay() {
 fn a_payment_reserves_submits_and_books_or_gives_back() {
     let (invoice_id, payment_id) = (InvoiceId(OTHER), PaymentId(SUBJECT));
     let amount = money(10_000);
-    let requested = event(&PaymentEvent::PaymentRequested { invoice_id, amount });
+    let requested = event(&PaymentEvent::PaymentRequested { invoice_id, amount, autopay_id: None });
     let why = json!({ "NotReserved": { "why": "the invoice could not be claimed" } });
     leads_to(
         &requested,
         "payments",
         &json!({
-            "ReservePayment": { "invoice_id": invoice_id, "payment_id": payment_id, "amount": amount },
+            "ReservePayment": { "invoice_id": invoice_id, "payment_id": payment_id, "amount": amount, "whole": false },
             "otherwise": { "AbandonPayment": { "payment_id": payment_id, "reason": why } }
         }),
     );
@@ -107,12 +119,17 @@ fn a_payment_reserves_submits_and_books_or_gives_back() {
         follows(&event(&submitted)),
         [("payments", json!({ "WatchPayment": { "payment_id": SUBJECT } }), TimeDelta::minutes(1))]
     );
-    let succeeded = PaymentEvent::PaymentSucceeded { invoice_id, amount, charge: None, card: None };
-    leads_to(
+    let (charge, card, bank, autopay_id) = (None, None, None, None);
+    let succeeded = PaymentEvent::PaymentSucceeded { invoice_id, amount, charge, card, bank, autopay_id };
+    leads_to_all(
         &event(&succeeded),
         "payments",
-        &command(&domain::invoice::ApplyPayment { invoice_id, payment_id, amount }),
+        &[
+            (command(&domain::invoice::ApplyPayment { invoice_id, payment_id, amount, autopay_id }), TimeDelta::zero()),
+            (json!({ "ReadSettlement": { "payment_id": payment_id } }), TimeDelta::minutes(1)),
+        ],
     );
+    assert_eq!(follows(&event(&succeeded)).len(), 2, "nothing of autopay's");
 }
 
 #[test]
@@ -163,8 +180,6 @@ fn what_is_only_known_leads_to_nothing() {
         ("payment", "RefundOutcomeUnknown", json!({ "refund_id": OTHER, "cause": "TimedOut" })),
         ("payment", "RefundFailed", json!({ "refund_id": OTHER, "amount": money(1), "code": "x" })),
         ("invoice", "InvoiceDiscarded", json!({})),
-        ("invoice", "InvoiceVoided", json!({ "reason": "Billed twice" })),
-        ("invoice", "InvoicePublished", json!({ "resident_id": OTHER, "notify": false })),
         ("email", "EmailAccepted", json!({ "provider_id": "x" })),
         ("email", "EmailDelivered", json!({})),
         ("email", "EmailFailed", json!({ "reason": "x" })),
@@ -235,6 +250,163 @@ fn only_a_final_bounce_or_a_complaint_suppresses() {
 }
 
 #[test]
+fn what_becomes_payable_has_its_timers() {
+    let charge = json!({ "ChargeWhenDue": { "invoice_id": SUBJECT } });
+    let timers = ["RemindBeforeDue", "RemindOverdue", "AnnounceCharge"]
+        .map(|timer| (json!({ timer: { "invoice_id": SUBJECT } }), TimeDelta::zero()));
+    let published = recorded("invoice", json!({ "InvoicePublished": { "resident_id": OTHER, "notify": false } }));
+    let edited = recorded(
+        "invoice",
+        json!({ "InvoiceEdited": {
+            "title": "Fee", "lines": [{ "description": "Fee", "amount": money(1) }], "total": money(1), "due_on": "2026-12-01"
+        } }),
+    );
+    for event in [published, edited] {
+        leads_to(&event, "autopay", &charge);
+        leads_to_all(&event, "reminders", &timers);
+        leads_to_all(&event, "letters", &[]);
+    }
+    let voided = recorded("invoice", json!({ "InvoiceVoided": { "reason": "Billed twice" } }));
+    leads_to(&voided, "autopay", &json!({ "ReleaseFromAutopay": { "invoice_id": SUBJECT } }));
+}
+
+#[test]
+fn a_charge_by_autopay_is_reserved_whole_and_settles_or_fails_its_enrollment() {
+    let autopay = Uuid::from_u128(0x99);
+    let requested = recorded(
+        "payment",
+        json!({ "PaymentRequested": { "invoice_id": OTHER, "amount": money(5), "autopay_id": autopay } }),
+    );
+    let (_, step, _) = follows(&requested).pop().expect("a step");
+    assert_eq!(step["ReservePayment"]["whole"], true);
+    let succeeded = recorded(
+        "payment",
+        json!({ "PaymentSucceeded": { "invoice_id": OTHER, "amount": money(5), "autopay_id": autopay } }),
+    );
+    let settle = json!({ "autopay_id": autopay, "payment_id": SUBJECT });
+    leads_to(&succeeded, "autopay", &json!({ "SettleCharge": settle, "otherwise": null }));
+    let declined = recorded(
+        "payment",
+        json!({ "PaymentDeclined": { "code": "card_declined", "decline_code": "lost_card", "autopay_id": autopay } }),
+    );
+    let (_, step, _) = follows(&declined).pop().expect("a step");
+    assert_eq!(
+        (&step["FailCharge"]["autopay_id"], &step["FailCharge"]["decline_code"]),
+        (&json!(autopay), &json!("lost_card"))
+    );
+    let canceled = |reason: Value| {
+        let body = json!({ "invoice_id": OTHER, "reason": reason, "reserved": true, "autopay_id": autopay });
+        recorded("payment", json!({ "PaymentCanceled": body }))
+    };
+    // The enrollment knows of the decline already.
+    leads_to_all(&canceled(json!({ "Declined": { "code": "card_declined" } })), "autopay", &[]);
+    let withdraw = json!({ "WithdrawCharge": { "autopay_id": autopay, "payment_id": SUBJECT }, "otherwise": null });
+    leads_to(&canceled(json!({ "NotReserved": { "why": "paid" } })), "autopay", &withdraw);
+    // Somebody's own payment is nothing to autopay.
+    let own = recorded("payment", json!({ "PaymentDeclined": { "code": "card_declined" } }));
+    assert_eq!(follows(&own), []);
+}
+
+#[test]
+fn a_failed_charge_is_told_and_tried_again_at_its_time() {
+    let failed = |retry: Value| {
+        recorded(
+            "autopay",
+            json!({ "ChargeFailed": {
+                "payment_id": OTHER, "invoice_id": OTHER, "due_on": "2026-12-01", "amount": money(5),
+                "reason": { "Declined": { "code": "insufficient_funds" } }, "retry": retry, "retries_left": 2
+            } }),
+        )
+    };
+    let event = failed(json!({ "attempt": 1, "at": "1970-01-02T00:00:00Z" }));
+    let again = json!({ "RetryCharge": { "autopay_id": SUBJECT, "invoice_id": OTHER, "attempt": 1 } });
+    leads_to_all(&event, "autopay", &[(again, TimeDelta::days(1))]);
+    leads_to(
+        &event,
+        "letters",
+        &json!({ "ComposeEmail": { "message_id": message_of(&event), "cause": event.reference(), "occasion": {
+            "AutopayFailed": {
+                "invoice_id": OTHER, "amount": money(5), "reason": { "Declined": { "code": "insufficient_funds" } },
+                "retry_at": "1970-01-02T00:00:00Z", "retries_left": 2
+            }
+        } } }),
+    );
+    leads_to_all(&failed(Value::Null), "autopay", &[]);
+}
+
+#[test]
+fn after_a_pause_what_waited_is_charged_in_its_order() {
+    let (first, second) = (Uuid::from_u128(0x11), Uuid::from_u128(0x22));
+    let resumed = json!({ "because": "Reactivated", "waiting": [second, first] });
+    let charge =
+        |invoice: Uuid, after| (json!({ "ChargeWhenDue": { "invoice_id": invoice } }), TimeDelta::seconds(after));
+    leads_to_all(
+        &recorded("autopay", json!({ "AutopayResumed": resumed })),
+        "autopay",
+        &[charge(second, 0), charge(first, 5)],
+    );
+}
+
+#[test]
+fn money_that_the_bank_took_back_leaves_the_invoice_and_comes_back_when_the_dispute_is_won() {
+    let disputed = |returned: bool| {
+        recorded(
+            "payment",
+            json!({ "PaymentDisputed": {
+                "dispute": "du_1", "invoice_id": OTHER, "property_id": OTHER, "stripe_account_id": OTHER,
+                "amount": money(103), "reversed": money(100), "reason": "insufficient_funds", "returned": returned,
+                "autopay_id": OTHER
+            } }),
+        )
+    };
+    let reverse = |returned: bool| {
+        json!({ "ReverseDisputed": {
+            "invoice_id": OTHER, "payment_id": SUBJECT, "dispute": "du_1", "amount": money(100), "returned": returned,
+            "code": "insufficient_funds"
+        }, "otherwise": null })
+    };
+    for returned in [true, false] {
+        leads_to(&disputed(returned), "payments", &reverse(returned));
+    }
+    let back = json!({ "autopay_id": OTHER, "payment_id": SUBJECT, "code": "insufficient_funds" });
+    leads_to(&disputed(true), "autopay", &json!({ "ReturnCharge": back, "otherwise": null }));
+    leads_to_all(&disputed(false), "autopay", &[]);
+    let closed = |won: bool| {
+        let body =
+            json!({ "dispute": "du_1", "invoice_id": OTHER, "won": won, "amount": money(103), "reversed": money(100) });
+        recorded("payment", json!({ "PaymentDisputeClosed": body }))
+    };
+    let reinstate = json!({ "invoice_id": OTHER, "payment_id": SUBJECT, "dispute": "du_1", "amount": money(100) });
+    leads_to(&closed(true), "payments", &json!({ "ReinstatePayment": reinstate, "otherwise": null }));
+    assert_eq!(follows(&closed(false)), []);
+}
+
+#[test]
+fn an_overpayment_becomes_credit_and_credit_reaches_an_invoice_or_comes_back() {
+    let over = json!({
+        "number": 1, "credit_id": OTHER, "resident_id": OTHER, "property_id": OTHER, "payment_id": OTHER, "amount": money(7),
+        "balance": money(0)
+    });
+    let add = json!({
+        "credit_id": OTHER, "property_id": OTHER, "resident_id": OTHER, "invoice_id": SUBJECT, "payment_id": OTHER, "number": 1,
+        "amount": money(7)
+    });
+    leads_to(
+        &recorded("invoice", json!({ "OverpaymentCredited": over })),
+        "credits",
+        &json!({ "AddCredit": add, "otherwise": null }),
+    );
+    let spent = json!({ "number": 3, "invoice_id": OTHER, "asked": money(9), "amount": money(7), "balance": money(0) });
+    let apply = json!({ "invoice_id": OTHER, "credit_id": SUBJECT, "number": 3, "amount": money(7) });
+    let back = json!({ "ReturnCredit": { "credit_id": SUBJECT, "number": 3 } });
+    leads_to(
+        &recorded("credit", json!({ "CreditSpent": spent })),
+        "credits",
+        &json!({ "ApplyCredit": apply, "otherwise": back }),
+    );
+}
+
+#[test]
 fn an_account_is_opened_and_read_again() {
     let asked =
         recorded("stripe-account", json!({ "StripeConnectionRequested": { "name": "Maple", "country": "US" } }));
@@ -267,7 +439,7 @@ fn what_cannot_be_read_is_an_error_of_the_processes_that_it_concerns() {
     let strange = recorded("invoice", json!({ "InvoiceExploded": {} }));
     let failing: Vec<_> =
         processes().iter().filter(|process| (process.react)(&strange).is_err()).map(|process| process.name).collect();
-    assert_eq!(failing, ["payments", "letters"]);
+    assert_eq!(failing, ["payments", "letters", "autopay", "reminders", "credits"]);
 }
 
 /// Keys are kept for good, so the words that stand in outbox rows must be understood for good.
@@ -278,6 +450,18 @@ fn rows_already_written_are_understood() {
         (json!({ "WatchPayment": { "payment_id": SUBJECT } }), "WatchPayment"),
         (json!({ "CancelPayment": { "payment_id": SUBJECT } }), "CancelPayment"),
         (json!({ "SubmitRefund": { "payment_id": SUBJECT, "refund_id": OTHER } }), "SubmitRefund"),
+        (json!({ "ReadConfirmationToken": { "payment_id": SUBJECT } }), "ReadConfirmationToken"),
+        (json!({ "ReadSettlement": { "payment_id": SUBJECT } }), "ReadSettlement"),
+        (json!({ "SetUpAutopay": { "autopay_id": SUBJECT, "setup_id": OTHER } }), "SetUpAutopay"),
+        (json!({ "WatchSetup": { "autopay_id": SUBJECT, "setup_id": OTHER } }), "WatchSetup"),
+        (json!({ "DetachMethod": { "autopay_id": SUBJECT, "payment_method": "pm_1" } }), "DetachMethod"),
+        (json!({ "ChargeWhenDue": { "invoice_id": SUBJECT } }), "ChargeWhenDue"),
+        (json!({ "RetryCharge": { "autopay_id": SUBJECT, "invoice_id": OTHER, "attempt": 2 } }), "RetryCharge"),
+        (json!({ "ReleaseFromAutopay": { "invoice_id": SUBJECT } }), "ReleaseFromAutopay"),
+        (json!({ "RemindBeforeDue": { "invoice_id": SUBJECT } }), "RemindBeforeDue"),
+        (json!({ "RemindOverdue": { "invoice_id": SUBJECT } }), "RemindOverdue"),
+        (json!({ "AnnounceCharge": { "invoice_id": SUBJECT } }), "AnnounceCharge"),
+        (json!({ "ReconcileAccount": { "stripe_account_id": SUBJECT } }), "ReconcileAccount"),
         (json!({ "OpenStripeAccount": { "stripe_account_id": SUBJECT } }), "OpenStripeAccount"),
         (json!({ "ReadStripeAccount": { "stripe_account_id": SUBJECT } }), "ReadStripeAccount"),
         (json!({ "SendEmail": { "message_id": SUBJECT } }), "SendEmail"),

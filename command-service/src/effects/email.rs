@@ -1,23 +1,20 @@
 //! E-mails: whom to write to in which language, whether at all, frozen before it is handed over, at most once per cause.
 
-use chrono::Utc;
+use chrono::{NaiveDate, Utc};
 use domain::{
-    EmailMessage, Invoice, Organization, Payment, Property, Resident, Suppression,
-    email::{EmailReport, Phase, RecordEmail, RequestEmail, SubmitEmail, SuppressEmail},
+    Autopay, EmailMessage, Invoice, Organization, Property, Resident, Suppression,
+    email::{EmailReport, Phase, RecordEmail, SubmitEmail, SuppressEmail},
+    invoice::Terms,
     sign_in::LINK_HOLDS,
     suppression::SuppressAddress,
 };
 use events::{
-    EmailAddress, InvoiceId, Language, MessageId, Money, OrganizationId, PaymentId, PropertyId, ResidentId,
-    SuppressionId,
+    EmailAddress, InvoiceId, MessageId, Money, OrganizationId, ResidentId, SuppressionId,
     email::{EmailContent, EmailSuppression, PaymentMeans},
     suppression::SuppressionCause,
 };
-use letters::{Letter, Letterhead, Method};
-use processes::{
-    effect::Occasion,
-    ports::{MailPromise, Outcome, OutgoingEmail},
-};
+use letters::{About, Charge, Letter, Letterhead, Method, Pause};
+use processes::ports::{MailPromise, Outcome, OutgoingEmail};
 use serde_json::Value;
 
 use super::{Effects, backoff, unknown};
@@ -25,86 +22,6 @@ use crate::{
     Fault,
     outbox::{Done, Task},
 };
-
-/// Notes what is to be told to whom, in which language.
-pub async fn compose(
-    effects: &Effects,
-    task: &Task,
-    id: MessageId,
-    occasion: Occasion,
-    cause: String,
-) -> Result<Done, Fault> {
-    let organization = task.organization;
-    let engine = &effects.engine;
-    let (resident_id, property_id, content, resend_of) = match occasion {
-        Occasion::InvoicePublished { invoice_id } => {
-            let invoice: Invoice = engine.state(organization, invoice_id.0).await?;
-            let (Some(terms), Some(content)) = (invoice.terms, invoice.content) else { return Ok(Done::Finished) };
-            let (title, total, due_on) = (content.title, content.total, content.due_on);
-            let content = EmailContent::InvoicePublished { invoice_id, title, total, due_on };
-            (terms.resident, Some(terms.property), content, None)
-        }
-        Occasion::PaymentReceived { invoice_id, payment_id, amount, balance } => {
-            let invoice: Invoice = engine.state(organization, invoice_id.0).await?;
-            let Some(terms) = invoice.terms else { return Ok(Done::Finished) };
-            let content = receipt(effects, organization, &invoice, invoice_id, payment_id, amount, balance).await?;
-            let Some(content) = content else { return Ok(Done::Finished) };
-            (terms.resident, Some(terms.property), content, None)
-        }
-        Occasion::SignInLink { sign_in_id, resident_id } => {
-            (resident_id, None, EmailContent::SignInLink { sign_in_id }, None)
-        }
-        Occasion::Resend { of } => {
-            let earlier: EmailMessage = engine.state(organization, of.0).await?;
-            let Some(request) = earlier.request else { return Ok(Done::Finished) };
-            (request.resident, request.property, request.content, Some(of))
-        }
-    };
-    let resident: Resident = engine.state(organization, resident_id.0).await?;
-    let wanted = resident.record.as_ref().map_or(Language::En, |record| record.language);
-    let (language, fallback) = letters::choose(content.kind(), wanted);
-    let command = RequestEmail {
-        message_id: id,
-        resident_id,
-        property_id,
-        template: letters::template_version(content.kind()),
-        content,
-        language,
-        fallback,
-        cause,
-        resend_of,
-    };
-    engine.execute(command, &effects.ask(task)).await?;
-    Ok(Done::Finished)
-}
-
-async fn receipt(
-    effects: &Effects,
-    organization: OrganizationId,
-    invoice: &Invoice,
-    invoice_id: InvoiceId,
-    payment_id: PaymentId,
-    amount: Money,
-    balance: Money,
-) -> Result<Option<EmailContent>, Fault> {
-    let (Some(terms), Some(content)) = (invoice.terms, &invoice.content) else { return Ok(None) };
-    let (fee, received_on, means) = if let Some((method, received_on)) = invoice.offline(payment_id) {
-        (Money::zero(amount.currency()), received_on, PaymentMeans::Offline { method })
-    } else {
-        let payment: Payment = effects.engine.state(organization, payment_id.0).await?;
-        let fee = payment
-            .quote
-            .and_then(|quote| quote.total.checked_sub(quote.amount).ok())
-            .unwrap_or(Money::zero(amount.currency()));
-        let means = match payment.card {
-            Some(card) => PaymentMeans::Card { brand: card.brand, last4: card.last4 },
-            None => PaymentMeans::Online,
-        };
-        (fee, terms.time_zone.day_of(effects.engine.clock().now()), means)
-    };
-    let title = content.title.clone();
-    Ok(Some(EmailContent::PaymentReceived { invoice_id, payment_id, title, amount, fee, balance, received_on, means }))
-}
 
 /// Decides whether to send, freezes the message, hands it over.
 pub async fn send(effects: &Effects, task: &Task, id: MessageId) -> Result<Done, Fault> {
@@ -207,7 +124,17 @@ async fn prepare(
         return Ok(Prepared::No(EmailSuppression::AddressSuppressed));
     }
     let name = record.and_then(|record| record.name.value()).map(ToString::to_string).unwrap_or_default();
-    let head = head(effects, organization, request.property).await?;
+    let property = match request.property {
+        Some(id) => engine.state::<Property>(organization, id.0).await?.details,
+        None => None,
+    };
+    if property.as_ref().is_some_and(|property| !property.sends(request.content.kind())) {
+        return Ok(Prepared::No(EmailSuppression::KindSwitchedOff));
+    }
+    if overtaken(effects, organization, &request.content).await? {
+        return Ok(Prepared::No(EmailSuppression::Overtaken));
+    }
+    let head = head(effects, organization, property).await?;
     let unit = invoice_unit(effects, organization, &request.content).await?;
     match render(effects, request, &head, &name, &unit) {
         Ok(rendered) => {
@@ -232,6 +159,25 @@ async fn prepare(
     }
 }
 
+/// Whether a letter asks for what is not asked for any more.
+async fn overtaken(effects: &Effects, organization: OrganizationId, content: &EmailContent) -> Result<bool, Fault> {
+    let invoice_id = match content {
+        EmailContent::InvoicePublished { invoice_id, .. }
+        | EmailContent::PaymentReminder { invoice_id, .. }
+        | EmailContent::AutopayNotice { invoice_id, .. }
+        | EmailContent::AutopayHeld { invoice_id, .. } => *invoice_id,
+        EmailContent::PaymentReceived { .. }
+        | EmailContent::SignInLink { .. }
+        | EmailContent::AutopayCharged { .. }
+        | EmailContent::AutopayFailed { .. } => return Ok(false),
+    };
+    let invoice: Invoice = effects.engine.state(organization, invoice_id.0).await?;
+    let expected = invoice.expected().is_ok_and(|expected| expected.is_positive());
+    // Who paid at once still hears of the invoice.
+    let told = matches!(content, EmailContent::InvoicePublished { .. });
+    Ok(!expected && (!told || invoice.phase != domain::invoice::Phase::Published))
+}
+
 /// The list's entry for an address follows from its keyed hash.
 fn suppression_id(effects: &Effects, organization: OrganizationId, address: &EmailAddress) -> SuppressionId {
     SuppressionId(effects.engine.store().keyring().digest(organization, &address.normalized()))
@@ -245,14 +191,14 @@ struct Head {
     contact: Option<String>,
 }
 
-async fn head(effects: &Effects, organization: OrganizationId, property: Option<PropertyId>) -> Result<Head, Fault> {
+async fn head(
+    effects: &Effects,
+    organization: OrganizationId,
+    property: Option<domain::property::Details>,
+) -> Result<Head, Fault> {
     let company: Organization = effects.engine.state(organization, organization.0).await?;
     let company = company.name.map(String::from).unwrap_or_default();
-    let details = match property {
-        Some(id) => effects.engine.state::<Property>(organization, id.0).await?.details,
-        None => None,
-    };
-    Ok(match details {
+    Ok(match property {
         Some(details) => Head {
             organization: company,
             sender: details.sender.into(),
@@ -274,14 +220,15 @@ struct InvoiceFacts {
     description: Option<String>,
     lines: Vec<(String, Money)>,
     balance: Option<Money>,
+    pause: Pause,
 }
 
 async fn invoice_unit(
     effects: &Effects,
     organization: OrganizationId,
-    content: &EmailContent,
+    told: &EmailContent,
 ) -> Result<InvoiceFacts, Fault> {
-    let Some(invoice_id) = content.invoice_id() else { return Ok(InvoiceFacts::default()) };
+    let Some(invoice_id) = told.invoice_id() else { return Ok(InvoiceFacts::default()) };
     let invoice: Invoice = effects.engine.state(organization, invoice_id.0).await?;
     let balance = invoice.balance().ok();
     let (Some(terms), Some(content)) = (invoice.terms, invoice.content) else { return Ok(InvoiceFacts::default()) };
@@ -291,6 +238,31 @@ async fn invoice_unit(
         description: content.description.map(String::from),
         lines: content.lines.into_iter().map(|line| (line.description.into(), line.amount)).collect(),
         balance,
+        pause: match told {
+            EmailContent::AutopayFailed { .. } => pause(effects, organization, &terms, invoice_id).await?,
+            EmailContent::InvoicePublished { .. }
+            | EmailContent::PaymentReceived { .. }
+            | EmailContent::SignInLink { .. }
+            | EmailContent::PaymentReminder { .. }
+            | EmailContent::AutopayNotice { .. }
+            | EmailContent::AutopayHeld { .. }
+            | EmailContent::AutopayCharged { .. } => Pause::None,
+        },
+    })
+}
+
+/// How autopay stands now: it may have been cancelled while the charge was on its way.
+async fn pause(
+    effects: &Effects,
+    organization: OrganizationId,
+    terms: &Terms,
+    invoice: InvoiceId,
+) -> Result<Pause, Fault> {
+    let autopay: Autopay = effects.engine.state(organization, Autopay::id(terms.property, terms.resident).0).await?;
+    Ok(match (autopay.pause(), autopay.failure()) {
+        (None, _) => Pause::None,
+        (Some(_), Some(failure)) if failure.invoice == invoice => Pause::ForThis,
+        (Some(_), _) => Pause::ForAnother,
     })
 }
 
@@ -311,6 +283,16 @@ fn render(
         portal_url: public_url,
     };
     let invoice_url = |id: InvoiceId| format!("{public_url}/invoices/{id}");
+    let about = |id: InvoiceId, title| About {
+        resident,
+        title,
+        unit: &facts.unit,
+        invoice_url: invoice_url(id),
+        // There is one enrollment per property.
+        autopay_url: request
+            .property
+            .map_or_else(|| format!("{public_url}/autopay"), |id| format!("{public_url}/properties/{id}/autopay")),
+    };
     let letter = match &request.content {
         EmailContent::InvoicePublished { invoice_id, title, total, due_on } => Letter::InvoicePublished {
             resident,
@@ -330,12 +312,8 @@ fn render(
                 unit: &facts.unit,
                 amount: *amount,
                 fee: *fee,
-                charged: amount.checked_add(*fee).unwrap_or(*amount),
-                method: match means {
-                    PaymentMeans::Card { brand, last4 } => Method::Card { brand, last4 },
-                    PaymentMeans::Online => Method::Online,
-                    PaymentMeans::Offline { method } => Method::Offline(*method),
-                },
+                charged: in_all(*amount, *fee),
+                method: method(means),
                 received_on: *received_on,
                 balance: *balance,
                 invoice_url: invoice_url(*invoice_id),
@@ -346,8 +324,60 @@ fn render(
             link: format!("{public_url}/sign-in?link={}", effects.credentials.link(*sign_in_id)),
             minutes: u32::try_from(LINK_HOLDS.num_minutes()).unwrap_or(30),
         },
+        EmailContent::PaymentReminder { invoice_id, title, balance, due_on, overdue } => Letter::PaymentReminder {
+            about: about(*invoice_id, title.as_str()),
+            // Paid meanwhile, it must not ask again.
+            balance: facts.balance.unwrap_or(*balance),
+            due_on: *due_on,
+            overdue: *overdue,
+        },
+        EmailContent::AutopayNotice { invoice_id, title, amount, fee, charge_on, means } => Letter::AutopayNotice {
+            about: about(*invoice_id, title.as_str()),
+            charge: charge(*amount, *fee, means, *charge_on),
+        },
+        EmailContent::AutopayHeld { invoice_id, title, amount, cap, due_on } => Letter::AutopayHeld {
+            about: about(*invoice_id, title.as_str()),
+            amount: *amount,
+            cap: *cap,
+            due_on: *due_on,
+        },
+        EmailContent::AutopayCharged { invoice_id, title, amount, fee, balance, charged_on, means, .. } => {
+            Letter::AutopayCharged {
+                about: about(*invoice_id, title.as_str()),
+                charge: charge(*amount, *fee, means, *charged_on),
+                balance: *balance,
+            }
+        }
+        EmailContent::AutopayFailed { invoice_id, title, amount, reason, retry_on, retries_left } => {
+            Letter::AutopayFailed {
+                about: about(*invoice_id, title.as_str()),
+                amount: *amount,
+                reason,
+                retry_on: *retry_on,
+                retries_left: *retries_left,
+                pause: facts.pause,
+            }
+        }
     };
     letters::render(&letter, &letterhead, request.language)
+}
+
+/// What the resident is charged, fee included.
+fn in_all(amount: Money, fee: Money) -> Money {
+    amount.checked_add(fee).unwrap_or(amount)
+}
+
+fn charge(amount: Money, fee: Money, means: &PaymentMeans, on: NaiveDate) -> Charge<'_> {
+    Charge { amount, fee, charged: in_all(amount, fee), method: method(means), on }
+}
+
+fn method(means: &PaymentMeans) -> Method<'_> {
+    match means {
+        PaymentMeans::Card { brand, last4 } => Method::Card { brand, last4 },
+        PaymentMeans::Bank { last4, .. } => Method::Bank { last4 },
+        PaymentMeans::Online => Method::Online,
+        PaymentMeans::Offline { method } => Method::Offline(*method),
+    }
 }
 
 /// Puts the address that a message went to on the suppression list.

@@ -1,11 +1,16 @@
 //! Effects as the worker does them: one file per kind, each safe to repeat after a crash at any point.
 
 mod accounts;
+mod charges;
 mod email;
 mod erasure;
 mod jobs;
+mod occasions;
 mod payments;
+mod reconcile;
 mod refunds;
+mod reminders;
+mod setups;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,13 +19,14 @@ use events::{Role, payment::UnknownCause};
 use processes::{Effect, ports::Outcome};
 
 use crate::{
-    Ask, Engine, Fault, Providers, Registry,
+    Ask, Engine, Fault, Pace, Providers, Registry,
     outbox::{self, Done, Task},
 };
 
 pub use accounts::status_of;
-pub use payments::{record_snapshot, remember};
+pub use payments::{record_snapshot, remember, remember_as};
 pub use refunds::report as refund_report;
+pub use setups::{STREAM as AUTOPAY, record as record_setup};
 
 /// Does effects.
 #[derive(Debug, Clone)]
@@ -29,6 +35,8 @@ pub struct Effects {
     pub registry: Arc<Registry>,
     pub providers: Providers,
     pub credentials: Credentials,
+    /// Shared by all that begin charges in this process.
+    pub pace: Arc<Pace>,
 }
 
 impl Effects {
@@ -36,13 +44,27 @@ impl Effects {
     pub async fn run(&self, task: &Task, effect: Effect) -> Result<Done, Fault> {
         match effect {
             Effect::SubmitPayment { payment_id } => payments::submit(self, task, payment_id).await,
+            Effect::ReadConfirmationToken { payment_id } => payments::preview(self, task, payment_id).await,
+            Effect::ReadSettlement { payment_id } => payments::settlement(self, task, payment_id).await,
+            Effect::SetUpAutopay { autopay_id, setup_id } => setups::open(self, task, autopay_id, setup_id).await,
+            Effect::WatchSetup { autopay_id, setup_id } => setups::watch(self, task, autopay_id, setup_id).await,
+            Effect::DetachMethod { autopay_id, payment_method } => {
+                setups::detach(self, task, autopay_id, &payment_method).await
+            }
+            Effect::ChargeWhenDue { invoice_id } => charges::when_due(self, task, invoice_id).await,
+            Effect::RetryCharge { invoice_id, attempt, .. } => charges::retry(self, task, invoice_id, attempt).await,
+            Effect::ReleaseFromAutopay { invoice_id } => charges::release(self, task, invoice_id).await,
+            Effect::RemindBeforeDue { invoice_id } => reminders::before_due(self, task, invoice_id).await,
+            Effect::RemindOverdue { invoice_id } => reminders::overdue(self, task, invoice_id).await,
+            Effect::AnnounceCharge { invoice_id } => reminders::announce(self, task, invoice_id).await,
+            Effect::ReconcileAccount { stripe_account_id } => reconcile::account(self, task, stripe_account_id).await,
             Effect::WatchPayment { payment_id } => payments::watch(self, task, payment_id).await,
             Effect::CancelPayment { payment_id } => payments::cancel(self, task, payment_id).await,
             Effect::SubmitRefund { payment_id, refund_id } => refunds::submit(self, task, payment_id, refund_id).await,
             Effect::OpenStripeAccount { stripe_account_id } => accounts::open(self, task, stripe_account_id).await,
             Effect::ReadStripeAccount { stripe_account_id } => accounts::read(self, task, stripe_account_id).await,
             Effect::ComposeEmail { message_id, occasion, cause } => {
-                email::compose(self, task, message_id, occasion, cause).await
+                occasions::compose(self, task, message_id, occasion, cause).await
             }
             Effect::SendEmail { message_id } => email::send(self, task, message_id).await,
             Effect::SuppressAddress { message_id, cause } => email::suppress(self, task, message_id, cause).await,

@@ -4,16 +4,23 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use domain::{
-    Payment,
+    Autopay, Payment,
+    autopay::{AuthorizeCharge, WithdrawCharge},
+    fees,
     invoice::ReleasePayment,
-    payment::{AbandonPayment, IntentDecline, IntentState, Phase, RecordIntent, RecordPaymentUnknown, SubmitPayment},
+    payment::{
+        AbandonPayment, FailPreview, IntentDecline, IntentState, OffSession, Phase, Quoted, RecordIntent,
+        RecordPaymentUnknown, RecordPreview, Settlement, SubmitPayment,
+    },
 };
 use events::{
     OrganizationId, PaymentId,
     invoice::ReleaseReason,
     payment::{CancelReason, FrozenIntent},
 };
-use processes::ports::{IntentSnapshot, IntentStatus, Outcome, PaymentTags};
+use processes::ports::{IntentMethod, IntentSnapshot, IntentStatus, Outcome, PaymentTags};
+
+use uuid::Uuid;
 
 use super::{Effects, KEY_HOLDS, KEY_REUSED, backoff, repeats_its_failure, unknown};
 use crate::{
@@ -27,7 +34,20 @@ const PATIENCE: TimeDelta = TimeDelta::minutes(60);
 /// Commits the intent, calls Stripe, merges the answer. Repeating any part is harmless.
 pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done, Fault> {
     let ask = effects.ask(task);
-    match effects.engine.execute(SubmitPayment { payment_id: id }, &ask).await {
+    let requested: Payment = effects.engine.state(task.organization, id.0).await?;
+    let off_session = match &requested.quote {
+        Some(quote) if requested.phase == Phase::Requested && quote.autopay.is_some() => {
+            match authorize(effects, &ask, id, quote).await? {
+                Ok(method) => Some(method),
+                Err(why) => {
+                    abandon(effects, &ask, id, CancelReason::NotAuthorized { why }).await?;
+                    return Ok(Done::Finished);
+                }
+            }
+        }
+        _ => None,
+    };
+    match effects.engine.execute(SubmitPayment { payment_id: id, off_session }, &ask).await {
         Ok(_) => {}
         // The account was disconnected meanwhile.
         Err(Fault::Refused { code, .. }) => {
@@ -42,6 +62,13 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
         // Given up before the claim came to stand: nobody else would end it.
         let (invoice_id, reason) = (quote.invoice, ReleaseReason::Canceled);
         effects.engine.execute(ReleasePayment { invoice_id, payment_id: id, reason }, &ask).await?;
+        // It may have been authorized a moment after its end.
+        if let Some(autopay_id) = quote.autopay {
+            let autopay: Autopay = effects.engine.state(task.organization, autopay_id.0).await?;
+            if autopay.charge(id).is_some() {
+                effects.engine.execute(WithdrawCharge { autopay_id, payment_id: id }, &ask).await?;
+            }
+        }
         return Ok(Done::Finished);
     };
     if payment.phase != Phase::Submitting {
@@ -50,8 +77,11 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
     let first = effects.calling(task).await?;
     let tags = PaymentTags { organization: task.organization.0, payment: id.0, invoice: quote.invoice.0 };
     let stripe = &effects.providers.stripe;
-    let created =
-        if Utc::now() - first < KEY_HOLDS { Some(stripe.create_payment_intent(request, &tags).await) } else { None };
+    let created = if Utc::now() - first < KEY_HOLDS {
+        Some(stripe.create_intent(request, &method(request), &tags).await)
+    } else {
+        None
+    };
     let outcome = if let Some(outcome) = created.filter(|outcome| !repeats_its_failure(outcome, task)) {
         outcome
     } else {
@@ -89,6 +119,71 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
     }
 }
 
+/// With what Stripe is to create the PaymentIntent: as frozen.
+fn method(request: &FrozenIntent) -> IntentMethod {
+    let kind = request.kind;
+    match (&request.payment_method, &request.customer, &request.confirmation_token) {
+        (Some(method), Some(customer), _) => {
+            IntentMethod::OffSession { kind, customer: customer.clone(), method: method.clone(), mandate: None }
+        }
+        (_, _, Some(token)) => IntentMethod::Token { kind, token: token.clone(), customer: request.customer.clone() },
+        _ => IntentMethod::Form { kind, customer: request.customer.clone() },
+    }
+}
+
+/// The enrollment's word that its method may be charged this once; a cancel that came first wins.
+async fn authorize(
+    effects: &Effects,
+    ask: &Ask,
+    id: PaymentId,
+    quote: &Quoted,
+) -> Result<Result<OffSession, String>, Fault> {
+    let Some(autopay_id) = quote.autopay else { return Ok(Err("not a charge by autopay".to_owned())) };
+    let organization = ask.organization;
+    let invoice: domain::Invoice = effects.engine.state(organization, quote.invoice.0).await?;
+    let Some(due_on) = invoice.content.map(|content| content.due_on) else {
+        return Ok(Err("there is no such invoice".to_owned()));
+    };
+    let autopay: Autopay = effects.engine.state(organization, autopay_id.0).await?;
+    // The fee was worked out for the method of a moment ago: a debit card bears none.
+    let property: domain::Property = effects.engine.state(organization, quote.property.0).await?;
+    let price = property.details.zip(autopay.method()).and_then(|(details, method)| {
+        let funding = method.card.as_ref().map(|card| card.funding.as_str());
+        fees::quote(&details.terms(effects.engine.clock().now()), method.kind, funding, quote.amount).ok()
+    });
+    if autopay.charge(id).is_none() && price.is_none_or(|price| price.total != quote.total) {
+        return Ok(Err("the price has changed since the charge was begun".to_owned()));
+    }
+    // What was authorized before a crash keeps its number.
+    let attempt = match (autopay.charge(id), autopay.next_retry()) {
+        (Some(charge), _) => charge.attempt,
+        (None, Some((invoice, retry))) if invoice == quote.invoice => retry.attempt,
+        (None, _) => 0,
+    };
+    let command = AuthorizeCharge {
+        autopay_id,
+        payment_id: id,
+        invoice_id: quote.invoice,
+        due_on,
+        amount: quote.amount,
+        attempt,
+        payment_method: None,
+    };
+    match effects.engine.execute(command, ask).await {
+        Ok(_) => {}
+        Err(Fault::Refused { message, .. }) => return Ok(Err(message)),
+        Err(fault) => return Err(fault),
+    }
+    let autopay: Autopay = effects.engine.state(organization, autopay_id.0).await?;
+    Ok(match autopay.charge(id).filter(|charge| charge.end.is_none()) {
+        Some(charge) => {
+            Ok(OffSession { customer: charge.customer.clone(), payment_method: charge.payment_method.clone() })
+        }
+        // It ended before: this payment must not be made.
+        None => Err("the charge is not authorized any more".to_owned()),
+    })
+}
+
 async fn abandon(effects: &Effects, ask: &Ask, id: PaymentId, reason: CancelReason) -> Result<(), Fault> {
     effects.engine.execute(AbandonPayment { payment_id: id, reason }, ask).await.map(|_| ())
 }
@@ -100,13 +195,25 @@ pub async fn remember(
     id: PaymentId,
     intent: &str,
 ) -> Result<(), Fault> {
+    remember_as(effects, organization, "payment", id.0, intent).await
+}
+
+/// Which stream an object of Stripe's belongs to.
+pub async fn remember_as(
+    effects: &Effects,
+    organization: OrganizationId,
+    stream: &str,
+    id: Uuid,
+    external: &str,
+) -> Result<(), Fault> {
     sqlx::query(
         "insert into engine.provider_objects (provider, external_id, organization_id, aggregate_type, aggregate_id)
-         values ('stripe', $1, $2, 'payment', $3) on conflict do nothing",
+         values ('stripe', $1, $2, $3, $4) on conflict do nothing",
     )
-    .bind(intent)
+    .bind(external)
     .bind(organization.0)
-    .bind(id.0)
+    .bind(stream)
+    .bind(id)
     .execute(effects.engine.store().pool())
     .await?;
     Ok(())
@@ -141,6 +248,14 @@ pub async fn record_snapshot(
         currency: snapshot.currency,
         charge: snapshot.charge,
         card: snapshot.card,
+        bank: snapshot.bank,
+        settlement: snapshot.booked.map(|booked| Settlement {
+            balance_transaction: booked.id,
+            fee: booked.fee,
+            net: booked.net,
+            currency: booked.currency,
+            available_at: Some(booked.available_on),
+        }),
         decline: snapshot.decline.map(|decline| IntentDecline {
             code: decline.code,
             decline_code: decline.decline_code,
@@ -219,6 +334,66 @@ pub async fn cancel(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
             } else {
                 Ok(Done::Again { after: backoff(task.attempts), why: "stripe has not canceled it yet".to_owned() })
             }
+        }
+        Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
+        Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
+        Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),
+    }
+}
+
+/// Finds out what a resident showed to pay with; what it costs follows from that.
+pub async fn preview(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done, Fault> {
+    let payment: Payment = effects.engine.state(task.organization, id.0).await?;
+    let (Some(preview), Some(token)) = (payment.preview, payment.confirmation_token) else { return Ok(Done::Finished) };
+    if payment.phase != Phase::Previewing {
+        return Ok(Done::Finished);
+    }
+    let ask = effects.ask(task);
+    let account: domain::StripeAccount = effects.engine.state(task.organization, preview.account.0).await?;
+    let fail = async |code: &str| -> Result<Done, Fault> {
+        effects.engine.execute(FailPreview { payment_id: id, code: code.to_owned() }, &ask).await?;
+        Ok(Done::Finished)
+    };
+    let Some(account) = account.external() else { return fail("stripe_account_not_ready").await };
+    effects.calling(task).await?;
+    match effects.providers.stripe.confirmation_token(account, &token).await {
+        Outcome::Done(token) if !token.usable(effects.engine.clock().now()) => {
+            fail(if token.used { "confirmation_token_used" } else { "confirmation_token_expired" }).await
+        }
+        Outcome::Done(token) => {
+            let Some(kind) = token.kind else { return fail("payment_method_not_offered").await };
+            let funding = token.card.as_ref().map(|card| card.funding.clone());
+            let command = RecordPreview { payment_id: id, kind, funding, card: token.card, bank: token.bank };
+            match effects.engine.execute(command, &ask).await {
+                Ok(_) => Ok(Done::Finished),
+                // The invoice or the account changed meanwhile.
+                Err(Fault::Refused { code, .. }) => fail(code).await,
+                Err(fault) => Err(fault),
+            }
+        }
+        Outcome::Refused(refused) => fail(&refused.code).await,
+        Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
+        Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),
+    }
+}
+
+/// What Stripe kept is in the balance transaction, which may come after the success.
+pub async fn settlement(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done, Fault> {
+    let payment: Payment = effects.engine.state(task.organization, id.0).await?;
+    if payment.settled || payment.phase != Phase::Succeeded {
+        return Ok(Done::Finished);
+    }
+    let (Some(request), Some(intent)) = (&payment.request, &payment.intent) else { return Ok(Done::Finished) };
+    effects.calling(task).await?;
+    match effects.providers.stripe.payment_intent(&request.account, intent).await {
+        Outcome::Done(snapshot) => {
+            record_snapshot(effects, &effects.ask(task), id, &request.account, snapshot).await?;
+            let payment: Payment = effects.engine.state(task.organization, id.0).await?;
+            if payment.settled {
+                return Ok(Done::Finished);
+            }
+            let why = "stripe has not booked it yet".to_owned();
+            Ok(Done::Later { after: Duration::from_secs(3600), why })
         }
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use command_service::outbox::{self, Done, Task};
+use command_service::outbox::{self, Done, Lane, Task};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ async fn waiting() -> (World, Uuid) {
 
 async fn claim(world: &World) -> Vec<Task> {
     let now = world.effects.engine.clock().now();
-    outbox::claim(world.pool(), Uuid::now_v7(), now, 10).await.expect("claims")
+    outbox::claim(world.pool(), Uuid::now_v7(), now, Lane::Prompt, 10).await.expect("claims")
 }
 
 async fn expire(world: &World) {
@@ -133,8 +133,8 @@ async fn a_command_that_overtakes_what_it_builds_on_waits_for_it() {
     let other = world.invoice().await;
     world
         .sql(&format!(
-            "insert into engine.outbox (key, organization_id, kind, name, body, correlation, causation, due_at)
-             select key || '/again', organization_id, kind, name, replace(body::text, '{invoice}', '{other}')::json,
+            "insert into engine.outbox (key, organization_id, kind, name, lane, body, correlation, causation, due_at)
+             select key || '/again', organization_id, kind, name, lane, replace(body::text, '{invoice}', '{other}')::json,
                     correlation, causation, due_at
              from engine.outbox where name = 'ReversePayment'"
         ))

@@ -13,7 +13,7 @@ use crate::world::World;
 
 type Event = (String, String, i64, String);
 
-async fn everything(world: &World) -> (Vec<Event>, (usize, usize, usize), usize) {
+async fn everything(world: &World) -> (Vec<Event>, [usize; 6], usize) {
     let events = sqlx::query_as(
         "select aggregate_type, aggregate_id, sequence, event_type from log.events
          order by aggregate_type, aggregate_id, sequence",
@@ -56,7 +56,7 @@ pub async fn repeats_change_nothing(world: &World) {
 }
 
 /// Drops a future when it has been waiting for the nth time; whether it ended before.
-async fn dies_at<F: Future>(future: F, nth: usize) -> bool {
+pub async fn dies_at<F: Future>(future: F, nth: usize) -> bool {
     let mut future = pin!(future);
     let mut waits = 0;
     std::future::poll_fn(move |context: &mut Context<'_>| match future.as_mut().poll(context) {

@@ -1,16 +1,21 @@
 //! Stripe with accounts, PaymentIntents and refunds, each made once per key.
 
+mod books;
+mod methods;
+
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Mutex,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::{Mutex, OnceLock},
 };
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use events::payment::{CardSummary, FrozenIntent};
+use chrono::{DateTime, TimeDelta, Utc};
+use event_store::BusinessClock;
+use events::payment::{BankSummary, CardSummary, FrozenIntent, PaymentMethodKind};
 use processes::ports::{
-    AccountSnapshot, Decline, IntentSnapshot, IntentStatus, Outcome, PaymentTags, RefundRequest, RefundSnapshot,
-    RefundStatus, Stripe,
+    AccountSnapshot, BalanceItem, Decline, DisputeSnapshot, IntentMethod, IntentSnapshot, IntentStatus,
+    MandateSnapshot, MethodSnapshot, Outcome, PaymentTags, PayoutSnapshot, RefundRequest, RefundSnapshot, RefundStatus,
+    SetupSnapshot, Stripe,
 };
 use uuid::Uuid;
 
@@ -23,6 +28,17 @@ struct Books {
     accounts: BTreeMap<String, (Uuid, AccountSnapshot)>,
     intents: BTreeMap<String, (String, IntentSnapshot)>,
     refunds: BTreeMap<String, (String, RefundSnapshot)>,
+    /// Customer to account.
+    customers: BTreeMap<String, String>,
+    setups: BTreeMap<String, (String, SetupSnapshot)>,
+    methods: BTreeMap<String, (String, MethodSnapshot)>,
+    mandates: BTreeMap<String, MandateSnapshot>,
+    disputes: BTreeMap<String, DisputeSnapshot>,
+    movements: BTreeMap<String, (String, BalanceItem)>,
+    payouts: BTreeMap<String, (String, PayoutSnapshot)>,
+    detached: BTreeSet<String>,
+    /// Which kept method an intent was charged with.
+    charged: BTreeMap<String, String>,
 }
 
 impl Books {
@@ -42,10 +58,49 @@ impl Books {
     }
 }
 
+/// How the next charges of kept methods go; without a word they succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    Succeeds,
+    /// Code, decline code and advice.
+    Declines(&'static str, Option<&'static str>, Option<&'static str>),
+    NeedsAuthentication,
+    /// As bank debits do, for days.
+    Processes,
+}
+
+pub const SOFT: Manner = Manner::Declines("card_declined", Some("insufficient_funds"), Some("try_again_later"));
+pub const HARD: Manner = Manner::Declines("card_declined", Some("stolen_card"), Some("do_not_try_again"));
+
 #[derive(Debug, Default)]
 pub struct FakeStripe {
     pub script: Script,
+    manners: Mutex<VecDeque<Manner>>,
+    clock: OnceLock<BusinessClock>,
     books: Mutex<Books>,
+}
+
+/// What Stripe keeps of a charge: 2.9 % and 0.30.
+pub const fn kept(amount: i64) -> i64 {
+    amount * 29 / 1000 + 30
+}
+
+fn card() -> CardSummary {
+    CardSummary {
+        brand: "visa".to_owned(),
+        last4: "4242".to_owned(),
+        exp_month: 12,
+        exp_year: 2030,
+        funding: "credit".to_owned(),
+    }
+}
+
+fn bank() -> BankSummary {
+    BankSummary {
+        bank_name: Some("First Example Bank".to_owned()),
+        last4: "6789".to_owned(),
+        account_type: Some("checking".to_owned()),
+    }
 }
 
 impl FakeStripe {
@@ -65,9 +120,31 @@ impl FakeStripe {
     }
 
     /// Everything that was made, to be compared.
-    pub fn counts(&self) -> (usize, usize, usize) {
+    pub fn counts(&self) -> [usize; 6] {
         let books = lock(&self.books);
-        (books.accounts.len(), books.intents.len(), books.refunds.len())
+        let (accounts, intents, refunds) = (books.accounts.len(), books.intents.len(), books.refunds.len());
+        [accounts, intents, refunds, books.customers.len(), books.setups.len(), books.detached.len()]
+    }
+
+    /// From now on it lives by this clock.
+    pub fn follow(&self, clock: BusinessClock) {
+        let _ = self.clock.set(clock);
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.get().map_or_else(Utc::now, BusinessClock::now)
+    }
+
+    /// How the next charge of a kept method goes.
+    pub fn next_charge(&self, manner: Manner) {
+        lock(&self.manners).push_back(manner);
+    }
+
+    /// With which kept methods a payment was charged.
+    pub fn charged(&self, payment: Uuid) -> Vec<String> {
+        let intents = self.intents(payment);
+        let books = lock(&self.books);
+        intents.iter().filter_map(|intent| books.charged.get(&intent.id).cloned()).collect()
     }
 
     pub fn change(&self, intent: &str, change: impl FnOnce(&mut IntentSnapshot)) {
@@ -82,20 +159,14 @@ impl FakeStripe {
         }
     }
 
-    /// The resident completes Stripe's form.
+    /// The money came in: the resident completed Stripe's form, or the bank paid.
     pub fn pay(&self, intent: &str) {
-        self.change(intent, |intent| {
-            intent.status = IntentStatus::Succeeded;
-            intent.amount_received = intent.amount;
-            intent.charge = Some(format!("ch_{}", intent.id));
-            intent.card = Some(CardSummary {
-                brand: "visa".to_owned(),
-                last4: "4242".to_owned(),
-                exp_month: 12,
-                exp_year: 2030,
-                funding: "credit".to_owned(),
-            });
-        });
+        let now = self.now();
+        let mut books = lock(&self.books);
+        let Some((account, found)) = books.intents.get_mut(intent) else { return };
+        succeed(found, now);
+        let booked = found.booked.clone().map(|item| (item.id.clone(), (account.clone(), item)));
+        books.movements.extend(booked);
     }
 
     pub fn decline(&self, intent: &str) {
@@ -109,6 +180,53 @@ impl FakeStripe {
     /// As after 24 hours.
     pub fn forget_keys(&self) {
         lock(&self.books).keys.clear();
+    }
+}
+
+fn succeed(intent: &mut IntentSnapshot, now: DateTime<Utc>) {
+    intent.status = IntentStatus::Succeeded;
+    intent.amount_received = intent.amount;
+    intent.decline = None;
+    let charge = format!("ch_{}", intent.id);
+    match intent.kind {
+        Some(PaymentMethodKind::BankDebit) => intent.bank = Some(bank()),
+        Some(PaymentMethodKind::Card) | None => intent.card = Some(card()),
+    }
+    let fee = kept(intent.amount);
+    intent.booked = Some(BalanceItem {
+        id: format!("txn_{}", intent.id),
+        kind: "charge".to_owned(),
+        amount: intent.amount,
+        fee,
+        net: intent.amount - fee,
+        currency: intent.currency.clone(),
+        source: Some(charge.clone()),
+        payout: None,
+        created: now,
+        available_on: now + TimeDelta::days(2),
+    });
+    intent.charge = Some(charge);
+}
+
+impl FakeStripe {
+    /// The bank's answer to a charge of a kept method.
+    fn charge(&self, intent: &mut IntentSnapshot, now: DateTime<Utc>) {
+        match lock(&self.manners).pop_front().unwrap_or(Manner::Succeeds) {
+            Manner::Succeeds => succeed(intent, now),
+            Manner::Processes => intent.status = IntentStatus::Processing,
+            Manner::NeedsAuthentication => {
+                intent.status = IntentStatus::RequiresPaymentMethod;
+                intent.charge = Some(format!("ch_{}", intent.id));
+                intent.decline =
+                    Some(Decline { code: "authentication_required".to_owned(), decline_code: None, advice: None });
+            }
+            Manner::Declines(code, decline_code, advice) => {
+                intent.status = IntentStatus::RequiresPaymentMethod;
+                intent.charge = Some(format!("ch_{}", intent.id));
+                let (decline_code, advice) = (decline_code.map(str::to_owned), advice.map(str::to_owned));
+                intent.decline = Some(Decline { code: code.to_owned(), decline_code, advice });
+            }
+        }
     }
 }
 
@@ -154,12 +272,18 @@ impl Stripe for FakeStripe {
         Outcome::Done(format!("https://stripe.example.com/{account}"))
     }
 
-    async fn create_payment_intent(&self, request: &FrozenIntent, tags: &PaymentTags) -> Outcome<IntentSnapshot> {
+    async fn create_intent(
+        &self,
+        request: &FrozenIntent,
+        with: &IntentMethod,
+        tags: &PaymentTags,
+    ) -> Outcome<IntentSnapshot> {
         let act = || {
+            let now = self.now();
             let mut books = lock(&self.books);
-            let answer = books.once(&request.idempotency_key, format!("{request:?}{tags:?}"), |books| {
+            let answer = books.once(&request.idempotency_key, format!("{request:?}{with:?}{tags:?}"), |books| {
                 let id = format!("pi_{}", Uuid::now_v7().simple());
-                let intent = IntentSnapshot {
+                let mut intent = IntentSnapshot {
                     id: id.clone(),
                     client_secret: Some(format!("{id}_secret")),
                     status: IntentStatus::RequiresPaymentMethod,
@@ -167,11 +291,27 @@ impl Stripe for FakeStripe {
                     amount_received: 0,
                     currency: request.currency.to_uppercase(),
                     charge: None,
+                    method: None,
+                    kind: Some(with.kind()),
                     card: None,
+                    bank: None,
                     decline: None,
+                    failure: None,
+                    booked: None,
                     payment: Some(tags.payment),
                     created: Utc::now(),
                 };
+                if let IntentMethod::OffSession { customer, method, .. } = with {
+                    let known = books.methods.get(method).filter(|(account, _)| *account == request.account);
+                    if !known.is_some_and(|(_, known)| known.customer.as_ref() == Some(customer)) {
+                        return Err("resource_missing".to_owned());
+                    }
+                    intent.method = Some(method.clone());
+                    self.charge(&mut intent, now);
+                    books.charged.insert(id.clone(), method.clone());
+                }
+                let booked = intent.booked.clone().map(|item| (item.id.clone(), (request.account.clone(), item)));
+                books.movements.extend(booked);
                 books.intents.insert(id.clone(), (request.account.clone(), intent));
                 Ok(id)
             });
@@ -201,6 +341,16 @@ impl Stripe for FakeStripe {
             Outcome::Done(owned.find(|intent| intent.payment == Some(payment)).cloned())
         };
         self.script.call("find_payment_intent", act).await
+    }
+
+    async fn find_customers_intent(
+        &self,
+        account: &str,
+        _: &str,
+        payment: Uuid,
+        since: DateTime<Utc>,
+    ) -> Outcome<Option<IntentSnapshot>> {
+        self.find_payment_intent(account, payment, since).await
     }
 
     async fn cancel_payment_intent(&self, account: &str, intent: &str, key: &str) -> Outcome<IntentSnapshot> {

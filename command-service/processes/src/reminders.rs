@@ -1,0 +1,17 @@
+//! Every payable invoice has its reminders as timers; whether they are called for is looked at when they are due.
+
+use events::{InvoiceEvent, InvoiceId, Recorded};
+
+use crate::{Effect, Step, reaction::Reaction};
+
+pub fn react(event: &Recorded) -> Reaction {
+    let invoice_id = InvoiceId(event.stream_id);
+    Ok(match event.event::<InvoiceEvent>()? {
+        Some(InvoiceEvent::InvoicePublished { .. } | InvoiceEvent::InvoiceEdited { .. }) => vec![
+            Step::effect(Effect::RemindBeforeDue { invoice_id }),
+            Step::effect(Effect::RemindOverdue { invoice_id }),
+            Step::effect(Effect::AnnounceCharge { invoice_id }),
+        ],
+        _ => vec![],
+    })
+}

@@ -1,0 +1,156 @@
+//! Kept methods: replaced, forgotten at Stripe, renewed by the card network, lost, revoked.
+
+use domain::autopay::Status;
+use events::payment::PaymentMethodKind::{BankDebit, Card};
+use serde_json::json;
+
+use crate::{
+    fakes::{PASSING, stripe::Manner},
+    household::autopay_id,
+    proofs::{repeats_change_nothing, survives_death_at_every_point},
+    world::World,
+};
+
+#[tokio::test]
+async fn a_replaced_method_serves_until_the_new_one_is_confirmed_and_is_then_forgotten() {
+    let (world, old) = World::with_autopay().await;
+    let setup = world.set_up("UpdateAutopayMethod", Card).await;
+    assert_eq!(world.autopay().await.method().map(|method| &method.payment_method), Some(&old));
+    assert!(!world.stripe.is_detached(&old));
+    for trouble in PASSING {
+        world.stripe.script.next("detach_payment_method", trouble);
+    }
+    let new = world.completed(setup, Card).await;
+    world.settle_at_last().await;
+    world.settle_at_last().await;
+    assert_eq!(world.autopay().await.method().map(|method| &method.payment_method), Some(&new));
+    assert!(world.stripe.is_detached(&old) && !world.stripe.is_detached(&new));
+    let invoice = world.due_in(0).await;
+    world.settle_at_last().await;
+    assert_eq!(world.stripe.charged(world.newest(invoice).await.0), [new]);
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_method_is_forgotten_once_wherever_the_worker_dies() {
+    let world = World::new().await;
+    world.community().await;
+    let prepare = async || {
+        world.enabled(Card).await;
+        world.resident_does("CancelAutopay", json!({})).await;
+        world.react().await;
+        autopay_id().0
+    };
+    survives_death_at_every_point(&world, prepare, async |_| {
+        assert_eq!(world.autopay().await.status(), Status::Cancelled);
+        let open = "select count(*) from engine.outbox where name = 'DetachMethod' and state <> 'done'";
+        assert_eq!(world.count(open).await, 0);
+    })
+    .await;
+    let detached = i64::try_from(world.stripe.counts()[5]).expect("few");
+    let cancelled = "select count(*) from log.events where event_type = 'AutopayCancelled'";
+    assert_eq!(detached, world.count(cancelled).await);
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn a_method_is_not_forgotten_while_a_charge_with_it_is_on_its_way() {
+    for update in [true, false] {
+        let world = World::in_dollars().await;
+        let old = world.enabled(BankDebit).await;
+        world.stripe.next_charge(Manner::Processes);
+        let invoice = world.due_in(0).await;
+        let (payment, intent) = world.newest(invoice).await;
+        if update {
+            world.completed(world.set_up("UpdateAutopayMethod", BankDebit).await, BankDebit).await;
+        } else {
+            world.resident_does("CancelAutopay", json!({})).await;
+        }
+        world.settle_at_last().await;
+        assert!(!world.stripe.is_detached(&old), "the bank is still at work");
+        world.stripe.pay(&intent);
+        world.notice("payment_intent.succeeded", &intent, Some(payment)).await;
+        world.settle_at_last().await;
+        assert!(world.stripe.is_detached(&old));
+        world.is_charged_once(invoice).await;
+        repeats_change_nothing(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_new_number_of_the_same_card_is_taken_over() {
+    let (world, method) = World::with_autopay().await;
+    world.stripe.change_method(&method, |method| {
+        let card = method.card.as_mut().expect("a card");
+        (card.last4, card.exp_year) = ("1881".to_owned(), 2033);
+    });
+    for _ in 0..2 {
+        world
+            .notice_of("payment_method.automatically_updated", json!({ "object": "payment_method", "id": method }))
+            .await;
+    }
+    world.settle().await;
+    let autopay = world.autopay().await;
+    let card = autopay.method().and_then(|method| method.card.clone()).expect("a card");
+    assert_eq!((card.last4.as_str(), card.exp_year), ("1881", 2033));
+    assert_eq!(world.has("AutopayMethodRefreshed").await, 1);
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn a_method_that_was_removed_at_stripe_pauses_autopay_until_there_is_a_new_one() {
+    let (world, method) = World::with_autopay().await;
+    let customer = world.autopay().await.method().expect("a method").customer.clone();
+    let detached = json!({ "object": "payment_method", "id": method, "customer": customer });
+    // A stale notice: Stripe still has it.
+    world.notice_of("payment_method.detached", detached.clone()).await;
+    world.settle().await;
+    assert_eq!(world.autopay().await.status(), Status::Active);
+    world.stripe.change_method(&method, |method| method.customer = None);
+    for _ in 0..2 {
+        world.notice_of("payment_method.detached", detached.clone()).await;
+    }
+    world.settle().await;
+    assert_eq!(world.told(autopay_id().0, "AutopayPaused").await["reason"], "MethodDetached");
+    let invoice = world.due_in(0).await;
+    world.settle_at_last().await;
+    world.is_not_charged(invoice).await;
+    world.completed(world.set_up("ReactivateAutopay", Card).await, Card).await;
+    world.settle_at_last().await;
+    world.is_charged_once(invoice).await;
+    assert_eq!(world.has("AutopayPaused").await, 1);
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn our_own_forgetting_of_a_method_pauses_nothing() {
+    let (world, old) = World::with_autopay().await;
+    let customer = world.autopay().await.method().expect("a method").customer.clone();
+    world.completed(world.set_up("UpdateAutopayMethod", Card).await, Card).await;
+    world.settle_at_last().await;
+    assert!(world.stripe.is_detached(&old));
+    let detached = json!({ "object": "payment_method", "id": old, "customer": customer });
+    world.notice_of("payment_method.detached", detached).await;
+    world.settle().await;
+    assert_eq!((world.autopay().await.status(), world.has("AutopayPaused").await), (Status::Active, 0));
+}
+
+#[tokio::test]
+async fn a_revoked_mandate_pauses_autopay_for_a_new_method() {
+    let world = World::in_dollars().await;
+    world.enabled(BankDebit).await;
+    let mandate = world.autopay().await.method().and_then(|method| method.mandate.clone()).expect("a mandate");
+    let updated = json!({ "object": "mandate", "id": mandate, "status": "inactive" });
+    world.notice_of("mandate.updated", updated.clone()).await;
+    world.settle().await;
+    assert_eq!(world.autopay().await.status(), Status::Active, "stripe says that it is active");
+    world.stripe.revoke(&mandate);
+    for _ in 0..2 {
+        world.notice_of("mandate.updated", updated.clone()).await;
+    }
+    world.settle().await;
+    let autopay = world.autopay().await;
+    assert!(autopay.pause().is_some_and(|pause| pause.new_method_required));
+    assert_eq!(world.has("AutopayPaused").await, 1);
+    repeats_change_nothing(&world).await;
+}
