@@ -106,7 +106,7 @@ fn erased_resident(event: &Recorded) -> Option<Key> {
 }
 
 /// A row's place: ids are chosen by clients, so a key means something within its organization only.
-type Key = (Uuid, Uuid);
+pub(crate) type Key = (Uuid, Uuid);
 
 async fn fold_part<M: ReadModel>(
     connection: &mut PgConnection,
@@ -261,7 +261,10 @@ async fn empty(
 }
 
 /// The keys that wait, with the positions of what they wait behind. Hardly ever any.
-async fn stalled(connection: &mut PgConnection, generation: &Generation) -> Result<HashMap<Key, i64>, sqlx::Error> {
+pub(crate) async fn stalled(
+    connection: &mut PgConnection,
+    generation: &Generation,
+) -> Result<HashMap<Key, i64>, sqlx::Error> {
     let found: Vec<(Uuid, String, i64)> = sqlx::query_as(
         "select organization_id, key, global_position from engine.stalled where read_model = $1 and generation = $2",
     )
@@ -275,7 +278,7 @@ async fn stalled(connection: &mut PgConnection, generation: &Generation) -> Resu
         .collect())
 }
 
-async fn stall(
+pub(crate) async fn stall(
     connection: &mut PgConnection,
     generation: &Generation,
     key: Uuid,

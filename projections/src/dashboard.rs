@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::query::{Query, QueryError, Visibility, all, and, first, select, within};
+use crate::{
+    payout,
+    query::{Query, QueryError, Visibility, all, and, first, select, within},
+};
 
 /// Invoices of one status and currency. Amounts are minor units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,18 @@ pub struct Collected {
     pub reversed: i64,
     /// Processing fees that residents were charged on top.
     pub fees: i64,
+    /// What Stripe kept of what was received, as far as it is known.
+    pub processing_fees: i64,
+}
+
+/// Payouts to the bank whose day of arrival is in the current calendar month, UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayoutTotal {
+    pub currency: String,
+    /// `Pending`, `InTransit`, `Paid`, `Canceled` or `Failed`.
+    pub status: String,
+    pub count: i64,
+    pub amount: i64,
 }
 
 /// What somebody has to look at.
@@ -57,6 +72,8 @@ pub struct Dashboard {
     pub by_status: Vec<StatusTotal>,
     pub aging: Vec<AgeTotal>,
     pub this_month: Vec<Collected>,
+    /// Of the Stripe accounts in use; a property that shares one sees the account's.
+    pub payouts: Vec<PayoutTotal>,
     /// Drafts that wait for publication.
     pub drafts: i64,
     pub unresolved: Unresolved,
@@ -76,6 +93,7 @@ pub async fn dashboard(
         by_status,
         aging: all(connection, scope.aging(now)).await?,
         this_month: all(connection, scope.this_month(now)).await?,
+        payouts: all(connection, scope.payouts(now)).await?,
         drafts,
         unresolved: first(connection, scope.unresolved()).await?.unwrap_or_default(),
     })
@@ -138,8 +156,12 @@ impl Scope {
             "select currency, coalesce(sum(amount), 0)::bigint as collected,
                     coalesce(sum(amount) filter (where amount > 0), 0)::bigint as received,
                     coalesce(-sum(amount) filter (where amount < 0), 0)::bigint as reversed,
-                    coalesce(sum(fee), 0)::bigint as fees
-             from (select movement.currency, movement.amount, case when movement.amount > 0 then payment.fee end as fee
+                    coalesce(sum(fee), 0)::bigint as fees,
+                    coalesce(sum(processing_fee), 0)::bigint as processing_fees
+             from (select movement.currency, movement.amount,
+                          case when movement.kind = 'Applied' then payment.fee end as fee,
+                          case when movement.kind = 'Applied' and payment.settled_currency = movement.currency
+                               then payment.processor_fee end as processing_fee
                    from read.movement movement
                    join read.invoice invoice on invoice.invoice_id = movement.invoice_id
                    left join read.payment payment on payment.payment_id = movement.payment_id
@@ -153,6 +175,19 @@ impl Scope {
             .push_bind(now - TimeDelta::days(33));
         self.restrict(&mut query);
         query.push(") moved group by currency order by currency");
+        query
+    }
+
+    fn payouts(self, now: DateTime<Utc>) -> Query {
+        let mut query = select(
+            "select payout.currency, payout.status, count(*) as count, sum(payout.amount)::bigint as amount
+             from read.payout payout
+             where date_trunc('month', payout.arrives_on::timestamp) = date_trunc('month', ",
+        );
+        query.push_bind(now).push("::timestamptz at time zone 'UTC')");
+        payout::within_account(&mut query, self.visibility);
+        payout::within_account(&mut query, Visibility { property: self.property, resident: None });
+        query.push(" group by payout.currency, payout.status order by payout.currency, payout.status");
         query
     }
 

@@ -35,7 +35,7 @@ pub struct InvoiceRow {
     pub balance: i64,
     pub due_on: NaiveDate,
     pub time_zone: String,
-    /// `Draft`, `Discarded`, `Published` or `Void`.
+    /// `Draft`, `Discarded`, `Published` or `Void`; what was written off is `Void` with `written_off_at`.
     pub phase: String,
     /// The payment that has claimed the invoice.
     pub pending_payment_id: Option<Uuid>,
@@ -43,6 +43,12 @@ pub struct InvoiceRow {
     pub published_at: Option<DateTime<Utc>>,
     pub settled_at: Option<DateTime<Utc>>,
     pub void_reason: Option<String>,
+    /// How much of `paid` came from the resident's credit.
+    pub credited: i64,
+    /// What is left is not expected any more. The invoice counts as void until money comes in after all.
+    pub written_off_at: Option<DateTime<Utc>>,
+    pub written_off: Option<i64>,
+    pub write_off_reason: Option<String>,
     /// The stream's version: what `If-Match` expects.
     pub version: i64,
 }
@@ -50,7 +56,7 @@ pub struct InvoiceRow {
 impl ReadModel for Invoices {
     type Row = InvoiceRow;
     const NAME: &'static str = "invoice";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("invoice_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -72,6 +78,10 @@ impl ReadModel for Invoices {
         ("published_at", "timestamptz"),
         ("settled_at", "timestamptz"),
         ("void_reason", "text"),
+        ("credited", "bigint not null"),
+        ("written_off_at", "timestamptz"),
+        ("written_off", "bigint"),
+        ("write_off_reason", "text"),
         ("version", "bigint not null"),
     ];
     const INDEXES: &'static [&'static str] = &[
@@ -119,6 +129,10 @@ impl ReadModel for Invoices {
                 published_at: None,
                 settled_at: None,
                 void_reason: None,
+                credited: 0,
+                written_off_at: None,
+                written_off: None,
+                write_off_reason: None,
                 version: 0,
             },
             later => {
@@ -159,7 +173,25 @@ impl InvoiceRow {
                 self.unclaim(payment_id.0);
                 self.rebalance(balance, event);
             }
-            InvoiceEvent::PaymentReversed { balance, .. } => self.rebalance(balance, event),
+            InvoiceEvent::PaymentReversed { balance, .. }
+            | InvoiceEvent::PaymentReinstated { balance, .. }
+            | InvoiceEvent::OverpaymentCredited { balance, .. } => self.rebalance(balance, event),
+            InvoiceEvent::CreditApplied { amount, balance, .. } => {
+                self.credited += amount.amount();
+                self.rebalance(balance, event);
+            }
+            InvoiceEvent::InvoiceWrittenOff { amount, reason } => {
+                "Void".clone_into(&mut self.phase);
+                self.written_off_at = Some(event.recorded_at);
+                self.written_off = Some(amount.amount());
+                self.write_off_reason = Some(reason.into());
+            }
+            InvoiceEvent::WriteOffUndone {} => {
+                "Published".clone_into(&mut self.phase);
+                self.written_off_at = None;
+                self.written_off = None;
+                self.write_off_reason = None;
+            }
         }
         Ok(())
     }

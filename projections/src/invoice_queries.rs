@@ -20,6 +20,7 @@ pub struct InvoiceView {
     #[serde(flatten)]
     pub invoice: InvoiceRow,
     /// `Draft`, `Open`, `Paid`, `Overdue` or `Void`; `Discarded` for a draft that was thrown away, in details only.
+    /// What was written off is `Void`: nobody owes it any more, so it is neither overdue nor paid.
     pub status: String,
     pub property_name: Option<String>,
     pub unit_label: Option<String>,
@@ -127,7 +128,7 @@ pub async fn detail(
     let mut query = visible(visibility, now);
     and(&mut query, "invoice.invoice_id = ", Some(id));
     let Some(invoice) = first(connection, query).await? else { return Ok(None) };
-    let payments = payment::of_invoice(connection, id).await?;
+    let payments = payment::of_invoice(connection, visibility, id).await?;
     let messages = message::of_invoice(connection, id).await?;
     let mut streams = vec![id];
     streams.extend(payments.iter().map(|view| view.payment.payment_id));

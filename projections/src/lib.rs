@@ -2,16 +2,20 @@
 
 pub mod access_token;
 pub mod apply;
+pub mod autopay;
+pub mod credit;
 pub mod dashboard;
 pub mod generation;
 pub mod invoice;
 pub mod job;
 pub mod job_item;
+pub mod ledger;
 pub mod message;
 pub mod model;
 pub mod movement;
 pub mod organization;
 pub mod payment;
+pub mod payout;
 pub mod position;
 pub mod projector;
 pub mod property;

@@ -142,8 +142,14 @@ impl ReadModel for Messages {
                 property_id: property_id.map(|id| id.0),
                 invoice_id: content.invoice_id().map(|id| id.0),
                 payment_id: match &content {
-                    EmailContent::PaymentReceived { payment_id, .. } => Some(payment_id.0),
-                    EmailContent::InvoicePublished { .. } | EmailContent::SignInLink { .. } => None,
+                    EmailContent::PaymentReceived { payment_id, .. }
+                    | EmailContent::AutopayCharged { payment_id, .. } => Some(payment_id.0),
+                    EmailContent::InvoicePublished { .. }
+                    | EmailContent::PaymentReminder { .. }
+                    | EmailContent::AutopayNotice { .. }
+                    | EmailContent::AutopayHeld { .. }
+                    | EmailContent::AutopayFailed { .. }
+                    | EmailContent::SignInLink { .. } => None,
                 },
                 kind: content.kind().to_owned(),
                 language: language.code().to_owned(),

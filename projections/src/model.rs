@@ -53,13 +53,17 @@ pub type Model = Box<dyn Shape>;
 pub fn models() -> Vec<Model> {
     vec![
         Typed::<crate::access_token::AccessTokens>::boxed(),
+        Typed::<crate::autopay::Autopays>::boxed(),
+        Typed::<crate::credit::Credits>::boxed(),
         Typed::<crate::invoice::Invoices>::boxed(),
         Typed::<crate::job::Jobs>::boxed(),
         Typed::<crate::job_item::JobItems>::boxed(),
+        Box::new(crate::ledger::Ledger),
         Typed::<crate::message::Messages>::boxed(),
         Typed::<crate::movement::Movements>::boxed(),
         Typed::<crate::organization::Organizations>::boxed(),
         Typed::<crate::payment::Payments>::boxed(),
+        Typed::<crate::payout::Payouts>::boxed(),
         Typed::<crate::property::Properties>::boxed(),
         Typed::<crate::residency::Residencies>::boxed(),
         Typed::<crate::resident::Residents>::boxed(),

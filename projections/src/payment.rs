@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{
-    InvoiceEvent, Money, PaymentEvent, Recorded, RefundId,
-    invoice::{OfflineMethod, PaymentSource, ReversalReason},
-    payment::{CancelReason, CardSummary},
+    InvoiceEvent, Money, PaymentEvent, Recorded,
+    invoice::{OfflineMethod, PaymentSource},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,8 +12,10 @@ use uuid::Uuid;
 use crate::model::{Column, FoldError, ReadModel};
 
 pub(crate) use queries::of_invoice;
-pub use queries::{Filter, PaymentView, SortBy, detail, list};
+pub use queries::{Filter, PaymentView, SortBy, detail, list, told};
 
+#[path = "payment_fold.rs"]
+mod fold;
 #[path = "payment_queries.rs"]
 mod queries;
 
@@ -51,9 +52,10 @@ pub struct PaymentRow {
     pub resident_id: Uuid,
     /// `Online` or `Offline`.
     pub kind: String,
-    /// `Quoted`, `Pending`, `ActionRequired`, `Processing`, `Declined`, `Unknown`, `Succeeded`, `Canceled`, `Quarantined`.
+    /// `Previewing`, `PreviewFailed`, `Quoted`, `Pending`, `ActionRequired`, `Processing`, `Declined`, `Unknown`, `Succeeded`, `Canceled`, `Quarantined`.
     pub phase: String,
-    /// What people see: `Pending`, `Succeeded`, `Failed` or `Refunded`.
+    /// What people see: `Pending`, `Succeeded`, `Failed` or `Refunded`. Money that the payer's bank took back whole is
+    /// `Pending` while the dispute is open and `Failed` once it is lost or a bank debit came back.
     pub status: String,
     /// What the invoice is credited with.
     pub amount: i64,
@@ -65,10 +67,20 @@ pub struct PaymentRow {
     /// What left the invoice again.
     pub reversed: i64,
     pub currency: String,
-    /// `Visa ****4242`, `Card`, `Cash`, `Check` or `Other`.
+    /// `Visa ****4242`, `Card`, `Bank ****6789`, `Bank`, `Cash`, `Check` or `Other`.
     pub method: String,
+    /// `Card` or `BankDebit`; null for payments by hand.
+    pub method_kind: Option<String>,
+    /// `credit`, `debit`, `prepaid` or `unknown`; null as long as it is not known.
+    pub funding: Option<String>,
+    /// Why less than the price list's fee is charged on top.
+    pub waiver: Option<Value>,
+    /// Set when it is autopay that charges.
+    pub autopay_id: Option<Uuid>,
     pub card_brand: Option<String>,
     pub card_last4: Option<String>,
+    pub bank_name: Option<String>,
+    pub bank_last4: Option<String>,
     /// A check's number or the like.
     pub reference: Option<String>,
     pub received_on: Option<NaiveDate>,
@@ -90,6 +102,26 @@ pub struct PaymentRow {
     pub ended_at: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
     pub refunds: Vec<RefundItem>,
+    /// What Stripe kept and paid, in the account's currency; the managers' business.
+    pub settled_currency: Option<String>,
+    /// What Stripe kept.
+    pub processor_fee: Option<i64>,
+    pub settled_net: Option<i64>,
+    pub available_at: Option<DateTime<Utc>>,
+    /// Stripe's `txn_…`.
+    pub balance_transaction: Option<String>,
+    /// Stripe's `dp_…` or `du_…`, of the last dispute or return.
+    pub dispute: Option<String>,
+    /// `Open`, `Won`, `Lost` or `Returned`.
+    pub dispute_status: Option<String>,
+    /// Stripe's word.
+    pub dispute_reason: Option<String>,
+    /// What was taken from the account.
+    pub disputed: i64,
+    /// What left the invoice because of it, and has not come back.
+    pub dispute_reversed: i64,
+    pub disputed_at: Option<DateTime<Utc>>,
+    pub dispute_closed_at: Option<DateTime<Utc>>,
     /// The payment stream's version; zero for payments by hand.
     pub version: i64,
 }
@@ -106,7 +138,7 @@ impl std::fmt::Debug for PaymentRow {
 impl ReadModel for Payments {
     type Row = PaymentRow;
     const NAME: &'static str = "payment";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("row_id", "uuid not null"),
         ("payment_id", "uuid not null"),
@@ -124,8 +156,14 @@ impl ReadModel for Payments {
         ("reversed", "bigint not null"),
         ("currency", "text not null"),
         ("method", "text not null"),
+        ("method_kind", "text"),
+        ("funding", "text"),
+        ("waiver", "json"),
+        ("autopay_id", "uuid"),
         ("card_brand", "text"),
         ("card_last4", "text"),
+        ("bank_name", "text"),
+        ("bank_last4", "text"),
         ("reference", "text"),
         ("received_on", "date"),
         ("failure_code", "text"),
@@ -141,6 +179,18 @@ impl ReadModel for Payments {
         ("ended_at", "timestamptz"),
         ("expires_at", "timestamptz"),
         ("refunds", "json not null"),
+        ("settled_currency", "text"),
+        ("processor_fee", "bigint"),
+        ("settled_net", "bigint"),
+        ("available_at", "timestamptz"),
+        ("balance_transaction", "text"),
+        ("dispute", "text"),
+        ("dispute_status", "text"),
+        ("dispute_reason", "text"),
+        ("disputed", "bigint not null"),
+        ("dispute_reversed", "bigint not null"),
+        ("disputed_at", "timestamptz"),
+        ("dispute_closed_at", "timestamptz"),
         ("version", "bigint not null"),
     ];
     const INDEXES: &'static [&'static str] = &[
@@ -148,6 +198,7 @@ impl ReadModel for Payments {
         "(resident_id, requested_at)",
         "(organization_id, requested_at, payment_id)",
         "(organization_id) where unresolved",
+        "(autopay_id) where autopay_id is not null",
     ];
     const PERSONAL: Option<(&'static str, &'static [&'static str])> = Some(("resident_id", &["client_secret"]));
 
@@ -176,7 +227,11 @@ impl ReadModel for Payments {
     fn fold(row: Option<PaymentRow>, key: Uuid, event: &Recorded) -> Result<Option<PaymentRow>, FoldError> {
         let mut row = if let Some(change) = event.event::<PaymentEvent>()? {
             let mut row = match (row, &change) {
-                (None, PaymentEvent::PaymentQuoted { .. }) => PaymentRow::new(key, event),
+                (None, PaymentEvent::PaymentQuoted { .. } | PaymentEvent::PaymentPreviewRequested { .. }) => {
+                    PaymentRow::new(key, event)
+                }
+                // Shown a card first, then told what it costs.
+                (Some(row), PaymentEvent::PaymentQuoted { .. }) if row.phase == "Previewing" => row,
                 (Some(_), PaymentEvent::PaymentQuoted { .. }) => return Err(FoldError::Unexpected("quoted twice")),
                 (row, _) => row.ok_or(FoldError::Unexpected("a payment's event without its quote"))?,
             };
@@ -231,201 +286,4 @@ fn by_hand(
         succeeded_at: Some(event.recorded_at),
         ..PaymentRow::new(key, event)
     })
-}
-
-impl PaymentRow {
-    fn new(key: Uuid, event: &Recorded) -> Self {
-        Self {
-            row_id: key,
-            payment_id: key,
-            organization_id: event.organization.0,
-            invoice_id: Uuid::nil(),
-            property_id: None,
-            resident_id: Uuid::nil(),
-            kind: "Online".to_owned(),
-            phase: "Quoted".to_owned(),
-            status: "Pending".to_owned(),
-            amount: 0,
-            fee: 0,
-            total: 0,
-            refunded: 0,
-            reversed: 0,
-            currency: String::new(),
-            method: "Card".to_owned(),
-            card_brand: None,
-            card_last4: None,
-            reference: None,
-            received_on: None,
-            failure_code: None,
-            decline_code: None,
-            cancellation: None,
-            intent: None,
-            stripe_account_id: None,
-            client_secret: None,
-            unresolved: false,
-            quoted_at: None,
-            requested_at: None,
-            succeeded_at: None,
-            ended_at: None,
-            expires_at: None,
-            refunds: vec![],
-            version: 0,
-        }
-    }
-
-    fn ended(&self) -> bool {
-        matches!(&*self.phase, "Succeeded" | "Canceled" | "Quarantined")
-    }
-
-    /// Goes on to another phase unless the money is already where it will be.
-    fn go(&mut self, phase: &str) {
-        if !self.ended() {
-            phase.clone_into(&mut self.phase);
-        }
-    }
-
-    fn change(&mut self, change: PaymentEvent, event: &Recorded) -> Result<(), FoldError> {
-        match change {
-            PaymentEvent::PaymentQuoted {
-                invoice_id,
-                property_id,
-                resident_id,
-                stripe_account_id,
-                amount,
-                fee,
-                total,
-                expires_at,
-                ..
-            } => {
-                self.invoice_id = invoice_id.0;
-                self.property_id = Some(property_id.0);
-                self.resident_id = resident_id.0;
-                self.stripe_account_id = Some(stripe_account_id.0);
-                self.amount = amount.amount();
-                self.fee = fee.amount();
-                self.total = total.amount();
-                amount.currency().code().clone_into(&mut self.currency);
-                self.quoted_at = Some(event.recorded_at);
-                self.expires_at = Some(expires_at);
-            }
-            PaymentEvent::PaymentRequested { .. } => {
-                self.go("Pending");
-                self.requested_at = Some(event.recorded_at);
-            }
-            PaymentEvent::PaymentSubmitting { .. } => self.go("Pending"),
-            PaymentEvent::PaymentSubmitted { intent, client_secret } => {
-                self.go("Pending");
-                self.intent = Some(intent);
-                self.client_secret = client_secret.into_value();
-            }
-            PaymentEvent::PaymentCancellationRequested { reason } => {
-                self.cancellation = Some(serde_json::to_value(reason)?);
-            }
-            PaymentEvent::PaymentOutcomeUnknown { .. } => self.go("Unknown"),
-            PaymentEvent::PaymentActionRequired {} => self.go("ActionRequired"),
-            PaymentEvent::PaymentDeclined { code, decline_code, .. } => {
-                self.go("Declined");
-                self.failure_code = Some(code);
-                self.decline_code = decline_code;
-            }
-            PaymentEvent::PaymentProcessing {} => self.go("Processing"),
-            PaymentEvent::PaymentSucceeded { card, .. } => {
-                "Succeeded".clone_into(&mut self.phase);
-                self.succeeded_at = Some(event.recorded_at);
-                self.failure_code = None;
-                self.decline_code = None;
-                self.cancellation = None;
-                if let Some(card) = card {
-                    self.paid_with(card);
-                }
-            }
-            PaymentEvent::PaymentCanceled { reason, .. } => {
-                self.go("Canceled");
-                self.ended_at = Some(event.recorded_at);
-                if let CancelReason::Rejected { code } = &reason {
-                    self.failure_code = Some(code.clone());
-                }
-                self.cancellation = Some(serde_json::to_value(reason)?);
-            }
-            PaymentEvent::PaymentQuarantined { .. } => {
-                "Quarantined".clone_into(&mut self.phase);
-                self.ended_at = Some(event.recorded_at);
-            }
-            PaymentEvent::RefundRequested { refund_id, amount, note } => self.refunds.push(RefundItem {
-                refund_id: refund_id.0,
-                status: "Pending".to_owned(),
-                amount: amount.amount(),
-                reversed: 0,
-                code: None,
-                note: note.map(Into::into),
-                requested_at: event.recorded_at,
-                settled_at: None,
-            }),
-            PaymentEvent::RefundSubmitting { refund_id, .. } => {
-                "Pending".clone_into(&mut self.refund(refund_id)?.status);
-            }
-            PaymentEvent::RefundOutcomeUnknown { refund_id, .. } => {
-                "Unknown".clone_into(&mut self.refund(refund_id)?.status);
-            }
-            PaymentEvent::RefundSucceeded { refund_id, amount, reversed, .. } => {
-                let refund = self.refund(refund_id)?;
-                "Succeeded".clone_into(&mut refund.status);
-                refund.amount = amount.amount();
-                refund.reversed = reversed.amount();
-                refund.settled_at = Some(event.recorded_at);
-                self.refunded += amount.amount();
-                self.reversed += reversed.amount();
-            }
-            PaymentEvent::RefundFailed { refund_id, code, .. } => {
-                let refund = self.refund(refund_id)?;
-                "Failed".clone_into(&mut refund.status);
-                refund.code = Some(code);
-                refund.settled_at = Some(event.recorded_at);
-            }
-        }
-        Ok(())
-    }
-
-    fn refund(&mut self, id: RefundId) -> Result<&mut RefundItem, FoldError> {
-        self.refunds
-            .iter_mut()
-            .find(|refund| refund.refund_id == id.0)
-            .ok_or(FoldError::Unexpected("a refund that nobody asked for"))
-    }
-
-    fn paid_with(&mut self, card: CardSummary) {
-        let mut letters = card.brand.chars();
-        let brand = letters.next().map(char::to_uppercase).into_iter().flatten().chain(letters).collect::<String>();
-        self.method = format!("{} ****{}", brand.replace('_', " "), card.last4);
-        self.card_brand = Some(card.brand);
-        self.card_last4 = Some(card.last4);
-    }
-
-    fn take_back(&mut self, amount: Money, reason: ReversalReason, event: &Recorded) {
-        self.reversed += amount.amount();
-        if self.reversed >= self.amount {
-            self.ended_at = Some(event.recorded_at);
-        }
-        if let ReversalReason::OfflineCorrection { note } = reason {
-            self.cancellation = Some(serde_json::json!({ "OfflineCorrection": { "note": note.as_str() } }));
-        }
-    }
-
-    /// What follows from the rest.
-    fn settle(&mut self) {
-        if self.ended() {
-            self.client_secret = None;
-        }
-        let unknown_refund = self.refunds.iter().any(|refund| refund.status == "Unknown");
-        self.unresolved = unknown_refund || matches!(&*self.phase, "Unknown" | "Quarantined");
-        let status = match &*self.phase {
-            "Succeeded" if self.refunded > 0 && self.refunded >= self.total => "Refunded",
-            // Recorded by hand and taken back whole: there was no money, or not this much.
-            "Succeeded" if self.kind == "Offline" && self.reversed >= self.amount => "Failed",
-            "Succeeded" => "Succeeded",
-            "Declined" | "Canceled" => "Failed",
-            _ => "Pending",
-        };
-        status.clone_into(&mut self.status);
-    }
 }

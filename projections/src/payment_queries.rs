@@ -41,6 +41,10 @@ pub struct Filter {
     pub until: Option<DateTime<Utc>>,
     /// Only those that somebody has to look at.
     pub unresolved: bool,
+    /// Only those that autopay made, or only those that it did not.
+    pub autopay: Option<bool>,
+    /// Only those that the payer's bank took back, whatever came of it.
+    pub disputed: bool,
 }
 
 /// The order of a list.
@@ -68,9 +72,29 @@ fn visible(visibility: Visibility) -> Query {
     query
 }
 
-fn shown(mut view: PaymentView, secret_for: Option<Uuid>) -> PaymentView {
-    view.payment.property_id = view.payment.property_id.or(view.invoice_property_id);
-    view.payment.client_secret = view.payment.client_secret.filter(|_| secret_for == Some(view.payment.resident_id));
+/// A decline code as whoever holds the card may know it: that it was reported lost or stolen, or is thought a fraud, is a plain
+/// refusal (Stripe asks for it).
+pub fn told(code: &str) -> &str {
+    match code {
+        "fraudulent" | "lost_card" | "merchant_blacklist" | "pickup_card" | "stolen_card" => "generic_decline",
+        other => other,
+    }
+}
+
+fn shown(mut view: PaymentView, visibility: Visibility, with_secret: bool) -> PaymentView {
+    let payment = &mut view.payment;
+    payment.property_id = payment.property_id.or(view.invoice_property_id);
+    let theirs = with_secret && visibility.resident == Some(payment.resident_id);
+    payment.client_secret = payment.client_secret.take().filter(|_| theirs);
+    if visibility.resident.is_some() {
+        payment.decline_code = payment.decline_code.take().map(|code| told(&code).to_owned());
+        // What Stripe keeps is between Stripe and the property.
+        payment.settled_currency = None;
+        payment.processor_fee = None;
+        payment.settled_net = None;
+        payment.available_at = None;
+        payment.balance_transaction = None;
+    }
     view
 }
 
@@ -94,12 +118,18 @@ pub async fn list(
     if filter.unresolved {
         query.push(" and payment.unresolved");
     }
+    if let Some(autopay) = filter.autopay {
+        query.push(if autopay { " and payment.autopay_id is not null" } else { " and payment.autopay_id is null" });
+    }
+    if filter.disputed {
+        query.push(" and payment.dispute is not null");
+    }
     let sort = match sort {
         SortBy::RequestedAt => Sort::instant("requested_at", "payment_id"),
         SortBy::Amount => Sort::new("amount", "bigint", "payment_id"),
     };
     let found: Page<PaymentView> = page(connection, query, &sort.directed(descending), paging).await?;
-    Ok(found.map(|view| shown(view, None)))
+    Ok(found.map(|view| shown(view, filter.visibility, false)))
 }
 
 /// One payment, quotes included. Its resident, and nobody else, gets the client secret.
@@ -110,13 +140,17 @@ pub async fn detail(
 ) -> Result<Option<PaymentView>, QueryError> {
     let mut query = visible(visibility);
     and(&mut query, "payment.payment_id = ", Some(id));
-    Ok(first(connection, query).await?.map(|view| shown(view, visibility.resident)))
+    Ok(first(connection, query).await?.map(|view| shown(view, visibility, true)))
 }
 
 /// An invoice's payments, oldest first, without mere quotes.
-pub(crate) async fn of_invoice(connection: &mut PgConnection, invoice: Uuid) -> Result<Vec<PaymentView>, QueryError> {
+pub(crate) async fn of_invoice(
+    connection: &mut PgConnection,
+    visibility: Visibility,
+    invoice: Uuid,
+) -> Result<Vec<PaymentView>, QueryError> {
     let mut query = visible(Visibility::default());
     and(&mut query, "payment.invoice_id = ", Some(invoice));
     query.push(" and payment.requested_at is not null order by payment.requested_at, payment.payment_id");
-    Ok(all(connection, query).await?.into_iter().map(|view| shown(view, None)).collect())
+    Ok(all(connection, query).await?.into_iter().map(|view| shown(view, visibility, false)).collect())
 }

@@ -1,7 +1,11 @@
 //! Properties with their address, contact and fees.
 
 use chrono::{DateTime, Utc};
-use events::{PropertyEvent, Recorded, address::PostalAddress, property::FeePolicy};
+use events::{
+    PropertyEvent, Recorded,
+    address::PostalAddress,
+    property::{BillingPolicy, FeePolicy, SurchargePolicy},
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -33,6 +37,11 @@ pub struct PropertyRow {
     pub contact: Option<String>,
     pub sender: String,
     pub fees: FeePolicy,
+    pub billing: BillingPolicy,
+    /// Null: the standard of the house.
+    pub surcharges: Option<SurchargePolicy>,
+    /// The kinds of e-mail that are switched off.
+    pub kinds_off: Vec<String>,
     pub stripe_account_id: Option<Uuid>,
     pub added_at: DateTime<Utc>,
     /// The stream's version: what `If-Match` expects.
@@ -42,7 +51,7 @@ pub struct PropertyRow {
 impl ReadModel for Properties {
     type Row = PropertyRow;
     const NAME: &'static str = "property";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("property_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -57,6 +66,9 @@ impl ReadModel for Properties {
         ("contact", "text"),
         ("sender", "text not null"),
         ("fees", "json not null"),
+        ("billing", "json not null"),
+        ("surcharges", "json"),
+        ("kinds_off", "json not null"),
         ("stripe_account_id", "uuid"),
         ("added_at", "timestamptz not null"),
         ("version", "bigint not null"),
@@ -85,6 +97,9 @@ impl ReadModel for Properties {
                     contact: contact.into_value().map(Into::into),
                     sender: sender.into(),
                     fees,
+                    billing: BillingPolicy::STANDARD,
+                    surcharges: None,
+                    kinds_off: vec![],
                     stripe_account_id: None,
                     added_at: event.recorded_at,
                     version: 0,
@@ -114,6 +129,15 @@ impl PropertyRow {
                 self.move_to(address);
             }
             PropertyEvent::FeePolicyChanged { fees } => self.fees = fees,
+            PropertyEvent::BillingPolicyChanged { billing } => self.billing = billing,
+            PropertyEvent::SurchargePolicyChanged { surcharges } => self.surcharges = Some(surcharges),
+            PropertyEvent::EmailKindSwitched { kind, on } => {
+                self.kinds_off.retain(|off| *off != kind);
+                if !on {
+                    self.kinds_off.push(kind);
+                    self.kinds_off.sort_unstable();
+                }
+            }
             PropertyEvent::StripeAccountAssigned { stripe_account_id } => {
                 self.stripe_account_id = Some(stripe_account_id.0);
             }

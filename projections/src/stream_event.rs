@@ -1,4 +1,4 @@
-//! Every event of an invoice, a payment or an e-mail, for histories and timelines.
+//! Every event of an invoice, a payment, an enrollment, a credit or an e-mail, for histories and timelines.
 
 use chrono::{DateTime, Utc};
 use events::Recorded;
@@ -21,7 +21,7 @@ pub struct StreamEvents;
 pub struct StreamEventRow {
     pub event_id: Uuid,
     pub organization_id: Uuid,
-    /// `invoice`, `payment` or `email`.
+    /// `invoice`, `payment`, `autopay`, `credit` or `email`.
     pub stream: String,
     pub stream_id: Uuid,
     pub version: i64,
@@ -39,25 +39,49 @@ pub struct StreamEventRow {
 const FACTS: &[&str] = &[
     "amount",
     "as_message",
+    "available_at",
     "balance",
     "code",
+    "credit_id",
     "decline_code",
+    "dispute",
     "due_on",
     "fee",
+    "funding",
+    "gross",
     "invoice_id",
     "kind",
+    "net",
     "notify",
     "payment_id",
     "provider",
     "refund_id",
+    "returned",
     "reversed",
     "total",
+    "waiver",
+    "won",
+];
+
+/// Those of enrollments beside them; an e-mail's `reason` would name an address.
+const AUTOPAY_FACTS: &[&str] = &[
+    "attempt",
+    "because",
+    "cap",
+    "microdeposits",
+    "new_method_required",
+    "purpose",
+    "reason",
+    "retries_left",
+    "retry",
+    "setup_id",
+    "waiting",
 ];
 
 impl ReadModel for StreamEvents {
     type Row = StreamEventRow;
     const NAME: &'static str = "stream_event";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const COLUMNS: &'static [Column] = &[
         ("event_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -74,7 +98,7 @@ impl ReadModel for StreamEvents {
     const INDEXES: &'static [&'static str] = &["(stream_id, version)"];
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
-        let shown = matches!(&*event.stream, "invoice" | "payment" | "email");
+        let shown = matches!(&*event.stream, "invoice" | "payment" | "autopay" | "credit" | "email");
         Ok(if shown {
             vec![Uuid::new_v5(&event.stream_id, format!("{}/{}", event.stream, event.version).as_bytes())]
         } else {
@@ -84,7 +108,9 @@ impl ReadModel for StreamEvents {
 
     fn fold(_: Option<StreamEventRow>, key: Uuid, event: &Recorded) -> Result<Option<StreamEventRow>, FoldError> {
         let body = event.payload.get(&event.event_type).and_then(Value::as_object);
-        let facts = FACTS.iter().filter_map(|name| Some(((*name).to_owned(), body?.get(*name)?.clone()))).collect();
+        let own: &[&str] = if event.stream == "autopay" { AUTOPAY_FACTS } else { &[] };
+        let shown = FACTS.iter().chain(own);
+        let facts = shown.filter_map(|name| Some(((*name).to_owned(), body?.get(*name)?.clone()))).collect();
         Ok(Some(StreamEventRow {
             event_id: key,
             organization_id: event.organization.0,

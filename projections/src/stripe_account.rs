@@ -1,7 +1,7 @@
 //! Connected Stripe accounts and what Stripe lets them do.
 
 use chrono::{DateTime, Utc};
-use events::{Recorded, StripeAccountEvent};
+use events::{Recorded, StripeAccountEvent, stripe_account::Difference};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -15,6 +15,17 @@ use crate::{
 /// Stripe accounts as they stand.
 #[derive(Debug)]
 pub struct StripeAccounts;
+
+/// What the last comparison with Stripe's books found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconciliationItem {
+    pub at: DateTime<Utc>,
+    pub from: DateTime<Utc>,
+    pub until: DateTime<Utc>,
+    /// Balance transactions that were compared.
+    pub compared: u32,
+    pub differences: Vec<Difference>,
+}
 
 /// A connected Stripe account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +45,8 @@ pub struct StripeAccountRow {
     pub failure_code: Option<String>,
     pub requested_at: DateTime<Utc>,
     pub disconnected_at: Option<DateTime<Utc>>,
+    /// The last one.
+    pub reconciliation: Option<ReconciliationItem>,
     /// The stream's version: what `If-Match` expects.
     pub version: i64,
 }
@@ -41,7 +54,7 @@ pub struct StripeAccountRow {
 impl ReadModel for StripeAccounts {
     type Row = StripeAccountRow;
     const NAME: &'static str = "stripe_account";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("stripe_account_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -53,6 +66,7 @@ impl ReadModel for StripeAccounts {
         ("failure_code", "text"),
         ("requested_at", "timestamptz not null"),
         ("disconnected_at", "timestamptz"),
+        ("reconciliation", "json"),
         ("version", "bigint not null"),
     ];
 
@@ -75,6 +89,7 @@ impl ReadModel for StripeAccounts {
                 failure_code: None,
                 requested_at: event.recorded_at,
                 disconnected_at: None,
+                reconciliation: None,
                 version: 0,
             },
             StripeAccountEvent::StripeAccountCreated { account } => StripeAccountRow {
@@ -91,6 +106,13 @@ impl ReadModel for StripeAccounts {
             }
             StripeAccountEvent::StripeAccountDisconnected { .. } => {
                 StripeAccountRow { disconnected_at: Some(event.recorded_at), ..known()? }
+            }
+            // Payouts are rows of their own.
+            StripeAccountEvent::PayoutRecorded { .. } => known()?,
+            StripeAccountEvent::AccountReconciled { from, until, compared, differences } => {
+                let at = event.recorded_at;
+                let found = ReconciliationItem { at, from, until, compared, differences };
+                StripeAccountRow { reconciliation: Some(found), ..known()? }
             }
             // What Stripe said before may not hold any more: it says so again.
             StripeAccountEvent::StripeReconnectionRequested {} => {

@@ -1,5 +1,6 @@
 //! Texts made for searching and sorting, and the words of enums.
 
+use events::payment::{BankSummary, CardSummary};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,6 +12,18 @@ pub(crate) fn word(value: &impl Serialize) -> Result<String, FoldError> {
         Value::String(word) => Ok(word),
         _ => Err(FoldError::Unexpected("a word was expected")),
     }
+}
+
+/// `Visa ****4242`.
+pub(crate) fn card_label(card: &CardSummary) -> String {
+    let mut letters = card.brand.chars();
+    let brand: String = letters.next().map(char::to_uppercase).into_iter().flatten().chain(letters).collect();
+    format!("{} ****{}", brand.replace('_', " "), card.last4)
+}
+
+/// `Bank ****6789`.
+pub(crate) fn bank_label(bank: &BankSummary) -> String {
+    format!("Bank ****{}", bank.last4)
 }
 
 /// Lower case without the accents of the languages written to, so that `Muñoz` is found as `munoz`.

@@ -8,19 +8,27 @@ use crate::{
     access_token::AccessToken,
     answer::{Detail, Listing},
     asked::Asked,
+    autopay::AutopayDetail,
+    autopay_card::AutopayCard,
+    autopay_run::{self, AutopayRun},
+    autopay_shape::Autopay,
+    credit::Credit,
     dashboard::{self, Dashboard},
     detail::detail,
     invoice::{Invoice, InvoiceDetail},
     job::{Job, JobDetail, JobItem},
+    ledger,
+    ledger_export::Document,
     listing::list,
     me::{self, Me},
     message::{Message, MessageDetail},
-    payment::{Payment, PaymentDetail},
+    payment_shape::{Payment, PaymentDetail},
+    payout::Payout,
     property::Property,
     reading::Reading,
     resident::{Resident, ResidentDetail},
     state::QueryState,
-    stripe_account::StripeAccount,
+    stripe_account::{StripeAccount, StripeAccountDetail},
     suppression::Suppression,
     unit::Unit,
 };
@@ -77,6 +85,71 @@ impl Api {
         id: Path<String>,
     ) -> poem::Result<Detail<PaymentDetail>> {
         detail(state.0, &caller, request, &id.0).await
+    }
+
+    #[oai(path = "/v1/autopay", method = "get", operation_id = "autopays")]
+    async fn autopays(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Listing<Autopay>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/autopay/:id", method = "get", operation_id = "autopay")]
+    async fn autopay(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        id: Path<String>,
+    ) -> poem::Result<Detail<AutopayDetail>> {
+        detail(state.0, &caller, request, &id.0).await
+    }
+
+    #[oai(path = "/v1/properties/:id/autopay", method = "get", operation_id = "own_autopay")]
+    async fn own_autopay(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        id: Path<String>,
+    ) -> poem::Result<Detail<AutopayCard>> {
+        detail(state.0, &caller, request, &id.0).await
+    }
+
+    #[oai(path = "/v1/credits", method = "get", operation_id = "credits")]
+    async fn credits(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Listing<Credit>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/payouts", method = "get", operation_id = "payouts")]
+    async fn payouts(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Listing<Payout>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/autopay/run", method = "get", operation_id = "autopay_run")]
+    async fn autopay_run(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Detail<AutopayRun>> {
+        let asked = Asked::read(state.0, &autopay_run::RUN, &caller, request, None)?;
+        let mut reading = Reading::begin(state.0, &caller, request).await?;
+        let body = AutopayRun::read(&asked, &mut reading.transaction).await?;
+        Ok(Detail { body: Some(body), version: None, position: reading.as_of.as_of })
     }
 
     #[oai(path = "/v1/residents", method = "get", operation_id = "residents")]
@@ -213,7 +286,7 @@ impl Api {
         caller: Caller,
         request: &Request,
         id: Path<String>,
-    ) -> poem::Result<Detail<StripeAccount>> {
+    ) -> poem::Result<Detail<StripeAccountDetail>> {
         detail(state.0, &caller, request, &id.0).await
     }
 
@@ -248,6 +321,36 @@ impl Api {
         let mut reading = Reading::begin(state.0, &caller, request).await?;
         let body = Dashboard::read(&asked, &mut reading.transaction, None).await?;
         Ok(Detail { body: Some(body), version: None, position: reading.as_of.as_of })
+    }
+
+    #[oai(path = "/v1/ledger/entries", method = "get", operation_id = "ledger_entries")]
+    async fn ledger_entries(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Listing<ledger::Entry>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/ledger/balances", method = "get", operation_id = "ledger_balances")]
+    async fn ledger_balances(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Listing<ledger::Balance>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/ledger/export", method = "get", operation_id = "ledger_export")]
+    async fn ledger_export(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Document> {
+        ledger::export(state.0, &caller, request).await
     }
 
     #[oai(path = "/v1/me", method = "get", operation_id = "me")]

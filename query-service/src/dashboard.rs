@@ -11,7 +11,7 @@ use crate::{
     asked::Asked,
     detail::{Detailed, Stream},
     instant::Instant,
-    operation::{MANAGERS, Operation},
+    operation::{ADMINS, MANAGERS, Operation},
     reading::refused,
 };
 
@@ -72,6 +72,17 @@ pub struct Collected {
     pub reversed: Money,
     /// Processing fees that residents were charged on top.
     pub fees: Money,
+    /// What Stripe kept of what was received, as far as it has told.
+    pub processing_fees: Money,
+}
+
+/// Payouts to the bank that arrive in the current calendar month (UTC), of one status and currency.
+#[derive(Debug, Clone, Object)]
+pub struct PayoutTotal {
+    /// `Pending`, `InTransit`, `Paid`, `Canceled` or `Failed`.
+    pub status: String,
+    pub count: i64,
+    pub amount: Money,
 }
 
 /// What somebody has to look at.
@@ -89,6 +100,8 @@ pub struct Dashboard {
     pub by_status: Vec<StatusTotal>,
     pub aging: Vec<AgeTotal>,
     pub this_month: Vec<Collected>,
+    /// Of the Stripe account in use, whole where properties share it; empty for those who may not see accounts.
+    pub payouts: Vec<PayoutTotal>,
     /// Drafts that wait for publication.
     pub drafts: i64,
     pub unresolved: Unresolved,
@@ -98,7 +111,9 @@ impl Dashboard {
     /// The dashboard of one property, or of all that the caller may see.
     pub async fn read(asked: &Asked, connection: &mut PgConnection, property: Option<Uuid>) -> Result<Self, Problem> {
         let found = dashboard::dashboard(connection, asked.visibility, property, asked.now).await.map_err(refused)?;
+        let payouts = if ADMINS.contains(&asked.role) { found.payouts } else { vec![] };
         Ok(Self {
+            payouts: payouts.into_iter().map(PayoutTotal::from).collect(),
             at: Instant(asked.now),
             by_status: found.by_status.into_iter().map(StatusTotal::from).collect(),
             aging: found.aging.into_iter().map(AgeTotal::from).collect(),
@@ -123,6 +138,12 @@ impl From<dashboard::AgeTotal> for AgeTotal {
     }
 }
 
+impl From<dashboard::PayoutTotal> for PayoutTotal {
+    fn from(total: dashboard::PayoutTotal) -> Self {
+        Self { amount: Money::of(total.amount, &total.currency), status: total.status, count: total.count }
+    }
+}
+
 impl From<dashboard::Collected> for Collected {
     fn from(month: dashboard::Collected) -> Self {
         let money = |amount| Money::of(amount, &month.currency);
@@ -131,6 +152,7 @@ impl From<dashboard::Collected> for Collected {
             received: money(month.received),
             reversed: money(month.reversed),
             fees: money(month.fees),
+            processing_fees: money(month.processing_fees),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use events::Role;
 use poem_openapi::Object;
-use projections::stream_event::StreamEventRow;
-use serde_json::Value;
+use projections::{payment::told, stream_event::StreamEventRow};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::instant::Instant;
@@ -14,7 +14,7 @@ pub struct HistoryEvent {
     /// The organization's position.
     pub position: i64,
     pub at: Instant,
-    /// `invoice`, `payment` or `email`.
+    /// `invoice`, `payment`, `autopay`, `credit` or `email`.
     pub stream: String,
     pub stream_id: Uuid,
     pub version: i64,
@@ -30,8 +30,11 @@ pub struct HistoryEvent {
 impl HistoryEvent {
     /// The events as somebody of this role sees them.
     pub fn all(rows: Vec<StreamEventRow>, role: Role) -> Vec<Self> {
+        // What Stripe kept is between Stripe and the property.
         rows.into_iter()
-            .map(|row| Self {
+            .filter(|row| role != Role::Resident || row.event_type != "PaymentSettled")
+            .map(|mut row| Self {
+                facts: Value::Object(facts(std::mem::take(&mut row.facts), role)),
                 position: row.position,
                 at: Instant(row.at),
                 stream: row.stream,
@@ -40,8 +43,20 @@ impl HistoryEvent {
                 event: row.event_type,
                 actor: (role != Role::Resident).then_some(row.actor),
                 role: row.role,
-                facts: Value::Object(row.facts),
             })
             .collect()
     }
+}
+
+/// A bank's reason for a refusal is for managers: that a card was reported stolen is not for whoever holds it.
+fn facts(mut facts: Map<String, Value>, role: Role) -> Map<String, Value> {
+    if role == Role::Resident {
+        facts.remove("reason");
+        for name in ["code", "decline_code"] {
+            if let Some(Value::String(code)) = facts.get_mut(name) {
+                *code = told(code).to_owned();
+            }
+        }
+    }
+    facts
 }

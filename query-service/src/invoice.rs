@@ -20,7 +20,7 @@ use crate::{
     listing::{Listed, shown},
     message::MessageDetail,
     operation::{self, Kind, MANAGERS_AND_RESIDENTS, Operation},
-    payment::Payment,
+    payment_shape::Payment,
     reading::refused,
 };
 
@@ -84,9 +84,13 @@ pub struct Invoice {
     pub invoice_id: Uuid,
     pub title: String,
     /// `Draft`, `Open`, `Paid`, `Overdue` or `Void`; `Discarded` for a draft that was thrown away.
+    /// What was written off is `Void` with `written_off_at`: nobody owes it any more. Should money come in after all, it is `Open`,
+    /// `Overdue` or `Paid` again.
     pub status: String,
     pub total: Money,
     pub paid: Money,
+    /// How much of `paid` came from the resident's credit.
+    pub credited: Money,
     pub balance: Money,
     /// The last day to pay, in `time_zone`.
     pub due_on: NaiveDate,
@@ -104,6 +108,8 @@ pub struct Invoice {
     pub drafted_at: Instant,
     pub published_at: Option<Instant>,
     pub settled_at: Option<Instant>,
+    /// Since when the rest is not expected any more.
+    pub written_off_at: Option<Instant>,
     /// What `If-Match` expects.
     pub version: i64,
 }
@@ -123,6 +129,9 @@ pub struct InvoiceDetail {
     pub description: Option<String>,
     pub lines: Vec<Line>,
     pub void_reason: Option<String>,
+    /// What was not expected any more when it was written off.
+    pub written_off: Option<Money>,
+    pub write_off_reason: Option<String>,
     /// Oldest first, without mere quotes.
     pub payments: Vec<Payment>,
     /// Oldest first, each with its timeline.
@@ -140,6 +149,7 @@ impl From<InvoiceView> for Invoice {
             status: view.status,
             total: Money::of(row.total, &row.currency),
             paid: Money::of(row.paid, &row.currency),
+            credited: Money::of(row.credited, &row.currency),
             balance: Money::of(row.balance, &row.currency),
             due_on: row.due_on,
             time_zone: row.time_zone,
@@ -153,6 +163,7 @@ impl From<InvoiceView> for Invoice {
             drafted_at: Instant(row.drafted_at),
             published_at: row.published_at.map(Instant),
             settled_at: row.settled_at.map(Instant),
+            written_off_at: row.written_off_at.map(Instant),
             version: row.version,
         }
     }
@@ -180,6 +191,8 @@ impl Listed for Invoice {
         "published_at",
         "settled_at",
         "version",
+        "credited.amount",
+        "written_off_at",
     ];
 
     async fn page(
@@ -216,6 +229,8 @@ impl Detailed for InvoiceDetail {
         let Some(mut found) = found else { return Ok(None) };
         let row = &mut found.invoice.invoice;
         let (description, void_reason) = (row.description.take(), row.void_reason.take());
+        let write_off_reason = row.write_off_reason.take();
+        let written_off = row.written_off.map(|amount| Money::of(amount, &row.currency));
         let lines: Vec<InvoiceLine> =
             serde_json::from_value(row.lines.take()).map_err(|error| Problem::internal(&error))?;
         Ok(Some(Self {
@@ -223,6 +238,8 @@ impl Detailed for InvoiceDetail {
             description,
             lines: lines.into_iter().map(Line::from).collect(),
             void_reason,
+            written_off,
+            write_off_reason,
             payments: found.payments.into_iter().map(Payment::from).collect(),
             messages: found.messages.into_iter().map(|message| MessageDetail::of(message, asked.role)).collect(),
             history: HistoryEvent::all(found.history, asked.role),

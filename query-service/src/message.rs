@@ -2,6 +2,7 @@
 
 use edge::Problem;
 use events::Role;
+use events::email::EmailContent;
 use poem_openapi::Object;
 use projections::{
     Paging,
@@ -47,7 +48,7 @@ pub const LIST: Operation = Operation {
         },
         operation::Filter {
             name: "kind",
-            kind: Kind::Choice(&["invoice-published", "payment-received", "sign-in-link"]),
+            kind: Kind::Choice(EmailContent::KINDS),
             description: "Only this kind.",
             example: "invoice-published",
         },
@@ -76,7 +77,8 @@ pub const DETAIL: Operation = Operation {
 #[derive(Debug, Clone, Object)]
 pub struct Message {
     pub message_id: Uuid,
-    /// `invoice-published`, `payment-received` or `sign-in-link`.
+    /// `invoice-published`, `payment-received`, `payment-reminder`, `autopay-notice`, `autopay-held`, `autopay-charged`, `autopay-failed`
+    /// or `sign-in-link`.
     pub kind: String,
     /// `Queued`, `Suppressed`, `Sending`, `Unresolved`, `Sent`, `Delivered`, `Bounced`, `Complained` or `Failed`.
     pub status: String,

@@ -115,7 +115,7 @@ fn parameters(operation: &Operation) -> Value {
         all.push(query("cursor", "`next_cursor` of the page before; the other parameters stay the same.", &cursor, ""));
         let format = json!({ "type": "string", "enum": ["json", "csv"], "default": "json" });
         all.push(query("format", "`csv` gives the complete list.", &format, ""));
-    } else {
+    } else if !operation.is_document() {
         all.push(header("If-None-Match", "The version that the caller has; 304 when nothing has changed.", "\"7\""));
     }
     all.push(header(

@@ -37,7 +37,7 @@ pub struct Operation {
     pub filters: &'static [Filter],
     /// The orders of a list, `-` in front for the largest first; the first is the default. Empty for what is no list.
     pub sorts: &'static [&'static str],
-    /// A fictitious answer as JSON; of a list, one item.
+    /// A fictitious answer as JSON; of a list, one item. Empty for what is no JSON.
     pub example: &'static str,
 }
 
@@ -45,6 +45,11 @@ impl Operation {
     /// Whether it answers with pages.
     pub const fn is_list(&self) -> bool {
         !self.sorts.is_empty()
+    }
+
+    /// Whether it answers with a text that is no JSON.
+    pub const fn is_document(&self) -> bool {
+        self.example.is_empty()
     }
 }
 
@@ -96,6 +101,11 @@ pub const OPERATIONS: &[Operation] = &[
     crate::invoice::DETAIL,
     crate::payment::LIST,
     crate::payment::DETAIL,
+    crate::autopay::LIST,
+    crate::autopay::DETAIL,
+    crate::autopay_card::OWN,
+    crate::autopay_run::RUN,
+    crate::credit::LIST,
     crate::resident::LIST,
     crate::resident::DETAIL,
     crate::unit::LIST,
@@ -104,6 +114,9 @@ pub const OPERATIONS: &[Operation] = &[
     crate::property::DETAIL,
     crate::dashboard::PROPERTY,
     crate::dashboard::ORGANIZATION,
+    crate::ledger::ENTRIES,
+    crate::ledger::BALANCES,
+    crate::ledger::EXPORT,
     crate::message::LIST,
     crate::message::DETAIL,
     crate::job::LIST,
@@ -111,6 +124,7 @@ pub const OPERATIONS: &[Operation] = &[
     crate::job::ITEMS,
     crate::stripe_account::LIST,
     crate::stripe_account::DETAIL,
+    crate::payout::LIST,
     crate::suppression::LIST,
     crate::access_token::LIST,
     crate::me::ME,

@@ -1,7 +1,8 @@
 //! Properties with their address, contact and fees.
 
+use chrono::NaiveDate;
 use edge::Problem;
-use events::property::{FeeMode, Rate as EventRate};
+use events::property::{BillingPolicy, FeeMode, Rate as EventRate, SurchargeBan, SurchargePolicy};
 use poem_openapi::Object;
 use projections::{
     Paging,
@@ -81,6 +82,37 @@ pub struct Fees {
     pub bank_debit: Rate,
 }
 
+/// When a property charges and reminds, in its own days and hours.
+#[derive(Debug, Clone, Object)]
+pub struct Billing {
+    /// The hour of the due day at which autopay charges.
+    pub charge_hour: u8,
+    /// How many days before the due day a reminder goes out; null: none does.
+    pub reminder_days: Option<u8>,
+    /// Whether one reminder goes out once an invoice is overdue.
+    pub remind_overdue: bool,
+    /// How many days before a charge autopay announces it; null: it does not.
+    pub autopay_notice_days: Option<u8>,
+}
+
+/// A time in which a region allows no surcharges.
+#[derive(Debug, Clone, Object)]
+pub struct Ban {
+    /// As in the property's address.
+    pub region: String,
+    pub from: NaiveDate,
+    /// The first day on which it is allowed again; null: not in sight.
+    pub until: Option<NaiveDate>,
+}
+
+/// What may be charged on top at most. Debit and prepaid cards never bear a surcharge.
+#[derive(Debug, Clone, Object)]
+pub struct Surcharges {
+    /// Hundredths of a percent of the amount; null: no cap.
+    pub cap_basis_points: Option<u32>,
+    pub forbidden: Vec<Ban>,
+}
+
 /// A property.
 #[derive(Debug, Clone, Object)]
 pub struct Property {
@@ -96,6 +128,11 @@ pub struct Property {
     /// The name that e-mails come from.
     pub sender: String,
     pub fees: Fees,
+    pub billing: Billing,
+    /// Null: as it comes, 3 % at most and none where the law forbids it.
+    pub surcharges: Option<Surcharges>,
+    /// The kinds of e-mail that are switched off.
+    pub kinds_off: Vec<String>,
     /// Absent: no online payments.
     pub stripe_account_id: Option<Uuid>,
     pub added_at: Instant,
@@ -124,10 +161,27 @@ impl From<PropertyRow> for Property {
             contact: row.contact,
             sender: row.sender,
             fees: Fees { mode: mode.to_owned(), card: row.fees.card.into(), bank_debit: row.fees.bank_debit.into() },
+            billing: row.billing.into(),
+            surcharges: row.surcharges.map(Surcharges::from),
+            kinds_off: row.kinds_off,
             stripe_account_id: row.stripe_account_id,
             added_at: Instant(row.added_at),
             version: row.version,
         }
+    }
+}
+
+impl From<BillingPolicy> for Billing {
+    fn from(policy: BillingPolicy) -> Self {
+        let BillingPolicy { charge_hour, reminder_days, remind_overdue, autopay_notice_days } = policy;
+        Self { charge_hour, reminder_days, remind_overdue, autopay_notice_days }
+    }
+}
+
+impl From<SurchargePolicy> for Surcharges {
+    fn from(SurchargePolicy { cap_basis_points, forbidden }: SurchargePolicy) -> Self {
+        let bans = forbidden.into_iter().map(|SurchargeBan { region, from, until }| Ban { region, from, until });
+        Self { cap_basis_points, forbidden: bans.collect() }
     }
 }
 
@@ -155,6 +209,10 @@ impl Listed for Property {
         "stripe_account_id",
         "added_at",
         "version",
+        "billing.charge_hour",
+        "billing.reminder_days",
+        "billing.remind_overdue",
+        "billing.autopay_notice_days",
     ];
 
     async fn page(

@@ -1,5 +1,8 @@
 //! `propty demo`: a month of a community through the real code path, told as it happens.
 
+mod browser;
+mod calendar;
+mod cast;
 mod client;
 mod payer;
 mod story;
@@ -50,7 +53,7 @@ pub async fn run(place: &Place, mut settings: Settings, args: &Demo) -> Result<E
     println!("starting the database …");
     let mut node = Node::open(&place, settings).await?;
     let state = node.data_dir.join("sandbox.state");
-    let sandbox = serve::start_sandbox(Some(state), &node.settings.public_url()).await?;
+    let sandbox = serve::start_sandbox(Some(state), &node.settings.public_url(), node.engine.clock()).await?;
     let providers = Providers::try_new(&node.settings, Some("sandbox"), Some(&sandbox.url()))?;
     let service = match Service::start(&node, providers, ServeRole::All).await {
         Ok(service) => service,
@@ -61,6 +64,7 @@ pub async fn run(place: &Place, mut settings: Settings, args: &Demo) -> Result<E
     };
     let scene = Stage {
         engine: node.engine.clone(),
+        database: node.database.clone(),
         switchboard: sandbox.switchboard(),
         propty: format!("http://{}", service.address),
         sandbox: sandbox.url(),

@@ -4,6 +4,7 @@ mod bench;
 mod contract;
 mod demo;
 mod import;
+mod ledger;
 mod outbox;
 mod rebuild;
 mod sandbox;
@@ -33,6 +34,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Token(token) => token::run(&place, settings, &token).await,
         Command::Rebuild(rebuild) => rebuild::run(&place, settings, &rebuild).await,
         Command::Status { json } => status::run(&place, settings, json).await,
+        Command::Ledger(args) => ledger::run(&place, settings, args).await,
         Command::Outbox(outbox) => outbox::run(&place, settings, outbox).await,
         Command::Sandbox(sandbox) => sandbox::run(&place, &sandbox).await,
         Command::Openapi => Ok(contract::print_openapi(&settings)),

@@ -6,6 +6,7 @@ use command_service::{
     Providers,
     providers::{SANDBOX_RESEND_WEBHOOKS, SANDBOX_STRIPE_WEBHOOKS, missing},
 };
+use event_store::BusinessClock;
 use host::{Settings, stop::until_told};
 use sandbox::{Sandbox, SandboxConfig, WebhookTarget};
 
@@ -35,7 +36,7 @@ async fn serve_until_told(node: &mut Node, serve: &Serve, lacks: &[&str]) -> Res
         None
     } else {
         let state = node.data_dir.join("sandbox.state");
-        Some(start_sandbox(Some(state), &node.settings.public_url()).await?)
+        Some(start_sandbox(Some(state), &node.settings.public_url(), node.engine.clock()).await?)
     };
     let sandbox_url = serve.sandbox_url.clone().or_else(|| stand_in.as_ref().map(Sandbox::url));
     let providers = Providers::try_new(&node.settings, serve.mail.as_deref(), sandbox_url.as_deref())?;
@@ -53,14 +54,20 @@ async fn serve_until_told(node: &mut Node, serve: &Serve, lacks: &[&str]) -> Res
     Ok(())
 }
 
-/// A sandbox that sends its webhooks to us.
-pub async fn start_sandbox(state_file: Option<PathBuf>, propty: &str) -> Result<Sandbox, Failure> {
+/// A sandbox that sends its webhooks to us, and in which it is as late as here.
+pub async fn start_sandbox(
+    state_file: Option<PathBuf>,
+    propty: &str,
+    clock: &BusinessClock,
+) -> Result<Sandbox, Failure> {
+    let clock = clock.clone();
     let target =
         |path: &str, secret: &str| Some(WebhookTarget { url: format!("{propty}{path}"), secret: secret.to_owned() });
     Ok(Sandbox::start(SandboxConfig {
         state_file,
         stripe_webhooks: target("/webhooks/stripe", SANDBOX_STRIPE_WEBHOOKS),
         resend_webhooks: target("/webhooks/resend", SANDBOX_RESEND_WEBHOOKS),
+        clock: sandbox::BusinessClock::new(move || clock.now()),
         ..SandboxConfig::default()
     })
     .await?)

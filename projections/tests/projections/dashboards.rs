@@ -87,6 +87,13 @@ async fn collected_this_month_is_net_of_what_went_back_this_month() {
     let mut tenant = world.tenant(story.organization).await;
     let now = at("2026-03-31T23:00:00Z");
     let board = dashboard(&mut tenant, Visibility::default(), None, now).await.expect("a dashboard");
-    let expected = Collected { currency: "CAD".into(), collected: 4_500, received: 5_000, reversed: 500, fees: 150 };
+    let expected = Collected {
+        currency: "CAD".into(),
+        collected: 4_500,
+        received: 5_000,
+        reversed: 500,
+        fees: 150,
+        processing_fees: 0,
+    };
     assert_eq!(board.this_month, [expected]);
 }

@@ -146,6 +146,7 @@ async fn a_declined_payment_can_still_succeed_and_an_unknown_one_is_unresolved()
                 decline_code: Some("insufficient_funds".into()),
                 advice: None,
                 charge: None,
+                autopay_id: None,
             },
         )
         .await;
@@ -153,6 +154,21 @@ async fn a_declined_payment_can_still_succeed_and_an_unknown_one_is_unresolved()
     row_is!(world, "payment", id, {
         "phase": "Declined", "status": "Failed", "decline_code": "insufficient_funds", "unresolved": false,
     });
+    story
+        .tell::<PaymentEvent>(
+            &mut world,
+            id,
+            start(),
+            json!({ "PaymentDeclined": { "code": "card_declined", "decline_code": "stolen_card" } }),
+        )
+        .await;
+    world.drain().await;
+    let mut tenant = world.tenant(own).await;
+    for (visibility, told) in [(mine, "generic_decline"), (Visibility::default(), "stolen_card")] {
+        let view = payment::detail(&mut tenant, visibility, id).await.expect("an answer").expect("the payment");
+        assert_eq!(view.payment.decline_code.as_deref(), Some(told));
+    }
+    drop(tenant);
     story.succeeds(&mut world, 0, bill, id, (5_000, 0)).await;
     world.drain().await;
     row_is!(world, "payment", id, { "phase": "Succeeded", "decline_code": null, "client_secret": null });

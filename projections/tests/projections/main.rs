@@ -1,8 +1,10 @@
 //! The read models against a real `PostgreSQL`.
 
 mod dashboards;
+mod enrollments;
 mod folds;
 mod isolation;
+mod money;
 mod paging;
 mod rebuilds;
 mod server;

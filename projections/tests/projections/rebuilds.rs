@@ -48,16 +48,21 @@ async fn erasure_empties_live_rows_and_a_rebuild_agrees() {
     let mail = story.writes(&mut world, 0, bill).await;
     story.bounces(&mut world, 0, mail).await;
     story.opens_form(&mut world, 0, bill, 22_500, 0).await;
+    let autopay = story.enrolls(&mut world, 0).await;
+    story.charges(&mut world, 0, autopay, bill, 22_500).await;
     world.drain().await;
     let before = world.dumps().await;
     let shows = |dumps: &[(&str, String)], text: &str| dumps.iter().any(|(_, rows)| rows.contains(text));
-    for personal in ["Zoë", "zoe", "resident0@example.com", "resident@example.com", "pi_secret"] {
+    for personal in ["Zoë", "zoe", "resident0@example.com", "resident@example.com", "pi_secret", "seti_secret", "pm_1"]
+    {
         assert!(shows(&before, personal), "{personal} is not there to begin with");
     }
     story.erases(&mut world, 0).await;
     world.drain().await;
     let live = world.dumps().await;
-    for personal in ["Zoë", "zoe", "lvarez", "resident0@example.com", "resident@example.com", "pi_secret"] {
+    for personal in
+        ["Zoë", "zoe", "lvarez", "resident0@example.com", "resident@example.com", "pi_secret", "seti_secret", "pm_1"]
+    {
         assert!(!shows(&live, personal), "{personal} is still there");
     }
     assert!(shows(&live, "Okafor"), "the neighbour stays");

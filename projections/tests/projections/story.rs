@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use events::{
-    AccessTokenEvent, Currency, EmailAddress, EmailMessageEvent, InvoiceEvent, InvoiceId, JobEvent, Language,
-    MessageId, Money, OrganizationEvent, OrganizationId, PaymentEvent, PaymentId, PropertyEvent, PropertyId, Purpose,
-    RefundId, ResidentEvent, ResidentId, Role, Sealed, SignInEvent, StripeAccountEvent, StripeAccountId,
-    SuppressionEvent, TimeZone, UnitEvent, UnitId,
+    AccessTokenEvent, AutopayEvent, CreditEvent, Currency, EmailAddress, EmailMessageEvent, Event, InvoiceEvent,
+    InvoiceId, JobEvent, Language, MessageId, Money, OrganizationEvent, OrganizationId, PaymentEvent, PaymentId,
+    PropertyEvent, PropertyId, Purpose, RefundId, ResidentEvent, ResidentId, Role, Sealed, SignInEvent,
+    StripeAccountEvent, StripeAccountId, SuppressionEvent, TimeZone, UnitEvent, UnitId,
     address::PostalAddress,
     email::{BounceKind, EmailContent},
     invoice::{InvoiceLine, OfflineMethod, PaymentSource, ReversalReason},
@@ -17,6 +17,7 @@ use events::{
     suppression::SuppressionCause,
     text::{Label, Line, Name, PersonName, Title},
 };
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::world::{World, at, organization};
@@ -49,6 +50,14 @@ pub fn address(text: &str) -> EmailAddress {
 
 pub fn contact<T>(subject: Uuid, value: T) -> Sealed<T> {
     Sealed::new(subject, Purpose::Contact, value)
+}
+
+/// A card that autopay charges.
+pub fn visa(id: &str, last4: &str) -> Value {
+    json!({
+        "payment_method": id, "customer": "cus_1", "kind": "Card",
+        "card": { "brand": "visa", "last4": last4, "exp_month": 1, "exp_year": 2030, "funding": "credit" },
+    })
 }
 
 /// The moment at which the community begins.
@@ -254,10 +263,15 @@ impl Story {
                     fees: FeePolicy::STANDARD,
                     mode: FeeMode::PassToResident,
                     expires_at: now,
+                    confirmation_token: None,
+                    funding: None,
+                    waiver: None,
+                    autopay_id: None,
                 },
             )
             .await;
-        let requested = PaymentEvent::PaymentRequested { invoice_id: InvoiceId(invoice), amount: cad(amount) };
+        let requested =
+            PaymentEvent::PaymentRequested { invoice_id: InvoiceId(invoice), amount: cad(amount), autopay_id: None };
         world.add(own, id, now, requested).await;
         world
             .add(
@@ -271,6 +285,10 @@ impl Story {
                         currency: "cad".into(),
                         idempotency_key: id.to_string(),
                         description: "January fees".into(),
+                        kind: PaymentMethodKind::Card,
+                        customer: None,
+                        payment_method: None,
+                        confirmation_token: None,
                     },
                 },
             )
@@ -307,6 +325,8 @@ impl Story {
                         exp_year: 2030,
                         funding: "credit".into(),
                     }),
+                    bank: None,
+                    autopay_id: None,
                 },
             )
             .await;
@@ -496,6 +516,76 @@ impl Story {
             .await;
     }
 
+    /// An event given as JSON, to any stream of the organization.
+    pub async fn tell<E: Event>(&self, world: &mut World, id: Uuid, when: DateTime<Utc>, event: Value) {
+        let event: E = serde_json::from_value(event.clone()).unwrap_or_else(|error| panic!("{error}: {event}"));
+        world.add(self.organization, id, when, event).await;
+    }
+
+    /// Autopay with a Visa, and another set-up under way.
+    pub async fn enrolls(&self, world: &mut World, who: usize) -> Uuid {
+        let resident = self.residents[who];
+        let id = Uuid::new_v5(&resident, format!("autopay/{}", self.property).as_bytes());
+        for (number, purpose) in [(1_u128, "Enable"), (2, "Update")] {
+            let setup = Uuid::from_u128(number);
+            let requested = json!({ "AutopaySetupRequested": {
+                "setup_id": setup, "property_id": self.property, "resident_id": resident,
+                "stripe_account_id": self.account, "kind": "Card", "purpose": purpose,
+            } });
+            self.tell::<AutopayEvent>(world, id, start(), requested).await;
+            let submitted = json!({ "AutopaySetupSubmitted": {
+                "setup_id": setup, "setup_intent": "seti_1", "customer": "cus_1", "account": "acct_1",
+                "client_secret": Sealed::new(resident, Purpose::Finance, format!("seti_secret_{number}")),
+            } });
+            self.tell::<AutopayEvent>(world, id, start(), submitted).await;
+            if number == 1 {
+                let activated = json!({ "AutopayActivated": { "setup_id": setup, "method": visa("pm_1", "4242") } });
+                self.tell::<AutopayEvent>(world, id, start(), activated).await;
+            }
+        }
+        id
+    }
+
+    /// A charge by autopay: quoted, requested, authorized.
+    pub async fn charges(&self, world: &mut World, who: usize, autopay: Uuid, invoice: Uuid, amount: i64) -> Uuid {
+        let payment = Uuid::now_v7();
+        let quoted = json!({ "PaymentQuoted": {
+            "invoice_id": invoice, "property_id": self.property, "resident_id": self.residents[who],
+            "stripe_account_id": self.account, "method": "Card", "amount": cad(amount), "fee": cad(0), "total": cad(amount),
+            "fees": FeePolicy::STANDARD, "mode": "Absorb", "expires_at": start(), "autopay_id": autopay,
+        } });
+        self.tell::<PaymentEvent>(world, payment, start(), quoted).await;
+        let requested =
+            json!({ "PaymentRequested": { "invoice_id": invoice, "amount": cad(amount), "autopay_id": autopay } });
+        self.tell::<PaymentEvent>(world, payment, start(), requested).await;
+        let authorized = json!({ "ChargeAuthorized": {
+            "payment_id": payment, "invoice_id": invoice, "due_on": "2026-01-31", "amount": cad(amount),
+            "customer": "cus_1", "payment_method": "pm_1", "attempt": 0,
+        } });
+        self.tell::<AutopayEvent>(world, autopay, start(), authorized).await;
+        payment
+    }
+
+    /// A resident's credit from a manager's word.
+    pub async fn grants(&self, world: &mut World, who: usize, amount: i64) -> Uuid {
+        let resident = self.residents[who];
+        let id = Uuid::new_v5(&resident, format!("credit/{}", self.property).as_bytes());
+        let added = json!({ "CreditAdded": {
+            "property_id": self.property, "resident_id": resident, "amount": cad(amount), "balance": cad(amount),
+            "source": { "Granted": { "grant_id": Uuid::now_v7(), "note": "pool closed" } },
+        } });
+        self.tell::<CreditEvent>(world, id, start(), added).await;
+        id
+    }
+
+    /// Stripe's word on a payout.
+    pub async fn pays_out(&self, world: &mut World, payout: &str, amount: i64, status: &str, arrives_on: &str) {
+        let recorded = json!({ "PayoutRecorded": {
+            "payout": payout, "amount": cad(amount), "status": status, "arrives_on": arrives_on,
+        } });
+        self.tell::<StripeAccountEvent>(world, self.account, start(), recorded).await;
+    }
+
     /// The keys of what a resident may have erased are destroyed, and the event says so.
     pub async fn erases(&self, world: &mut World, who: usize) {
         let resident = self.residents[who];
@@ -520,6 +610,11 @@ impl Story {
         let draft = self.drafts(world, 1, 5_000, "2026-02-28").await;
         self.runs_job(world, &[draft, open]).await;
         self.signs_in(world, 1).await;
+        let autopay = self.enrolls(world, 0).await;
+        let due = self.publishes(world, 0, 700, "2026-01-31").await;
+        self.charges(world, 0, autopay, due, 700).await;
+        self.grants(world, 1, 2_500).await;
+        self.pays_out(world, "po_1", 20_000, "Pending", "2026-01-09").await;
         (paid, payment, message)
     }
 }

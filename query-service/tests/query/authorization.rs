@@ -4,7 +4,8 @@ use events::Role;
 use query_service::{OPERATIONS, Operation};
 
 use crate::community::{
-    ACCOUNT, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MESSAGE, PAULS_INVOICE, PAYMENT, SIGN_IN, UNIT, community, id,
+    ACCOUNT, AUTOPAY, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MEADOW, MESSAGE, ORGANIZATION, PAULS_INVOICE, PAYMENT,
+    SIGN_IN, UNIT, community, id,
 };
 
 /// The operation's path with the id of something that everybody it admits may see.
@@ -17,6 +18,7 @@ fn path(operation: &Operation) -> String {
         Some("properties") => HARBOR,
         Some("messages") => MESSAGE,
         Some("jobs") => JOB,
+        Some("autopay") => AUTOPAY,
         _ => ACCOUNT,
     };
     operation.path.replace("{id}", &id(thing))
@@ -61,14 +63,20 @@ async fn nobody_is_told_anything_without_a_valid_token() {
 #[tokio::test]
 async fn what_is_foreign_looks_like_what_is_missing() {
     let world = community().await;
+    let cookie = world.cookie(SIGN_IN);
     for operation in OPERATIONS.iter().filter(|operation| operation.path.contains("{id}")) {
         let missing = operation.path.replace("{id}", &id(0xdead));
-        let truly = world.get("stranger", &missing).await;
-        let foreign = world.get("stranger", &path(operation)).await;
+        // What is for residents alone shows a resident nothing of the property next door.
+        let for_managers = operation.roles.contains(&Role::OrganizationManager);
+        let who = if for_managers { "stranger" } else { cookie.as_str() };
+        let truly = world.get(who, &missing).await;
+        let there = if for_managers { path(operation) } else { operation.path.replace("{id}", &id(MEADOW)) };
+        let foreign = world.get(who, &there).await;
         assert_eq!(foreign.status, 404, "{}", operation.path);
         assert_eq!(foreign.text, truly.text);
         for text in ["1", "not-an-id", "%00", "%ff"] {
-            let unreadable = world.get("manager", &operation.path.replace("{id}", text)).await;
+            let who = if for_managers { "manager" } else { who };
+            let unreadable = world.get(who, &operation.path.replace("{id}", text)).await;
             assert!([400, 404].contains(&unreadable.status), "{} {text}: {}", operation.path, unreadable.text);
             assert_eq!(unreadable.header("content-type"), "application/problem+json");
         }
@@ -112,6 +120,46 @@ async fn a_resident_sees_their_own_without_drafts() {
     assert_eq!(world.get(&lucia, "/v1/units").await.items("label"), ["2"]);
     let me = world.get(&lucia, "/v1/me").await.json();
     assert_eq!((me["resident"]["first_name"].as_str(), me["role"].as_str()), (Some("Lucía"), Some("Resident")));
+}
+
+#[tokio::test]
+async fn a_residents_own_card_speaks_their_language_and_holds_the_secret_alone() {
+    let world = community().await;
+    let lucia = world.cookie(SIGN_IN);
+    let path = format!("/v1/autopay/{}", id(AUTOPAY));
+    let card = world.get(&lucia, &format!("/v1/properties/{}/autopay", id(HARBOR))).await.json();
+    assert_eq!(card["enrollment"]["client_secret"], "seti_example_secret");
+    assert_eq!((&card["texts"]["badge"], &card["texts"]["reason"]), (&"En pausa".into(), &"Tarjeta rechazada".into()));
+    let mine = world.get(&lucia, &path).await;
+    assert_eq!(mine.json()["client_secret"], "seti_example_secret");
+    // Whoever found the card should not read here that it was reported.
+    assert!(!mine.text.contains("lost_card") && !card.to_string().contains("lost_card"));
+    for who in ["manager", "admin", "harbor"] {
+        let theirs = world.get(who, &path).await;
+        assert_eq!(theirs.status, 200);
+        assert!(!theirs.text.contains("secret"), "{who}");
+        assert_eq!(theirs.json()["reason"]["detail"], "lost_card");
+    }
+    let listed = world.get(&lucia, "/v1/autopay").await;
+    assert_eq!(listed.items("autopay_id"), [id(AUTOPAY)]);
+    assert!(!listed.text.contains("secret"));
+    assert_eq!(world.get(&lucia, "/v1/credits").await.items("resident_id"), [id(LUCIA)]);
+}
+
+#[tokio::test]
+async fn payout_totals_are_for_those_who_may_see_the_account() {
+    let world = community().await;
+    let path = format!("/v1/properties/{}/dashboard", id(HARBOR));
+    let arrived = serde_json::json!({ "PayoutRecorded": {
+        "payout": "po_now", "amount": { "amount": 1, "currency": "USD" }, "status": "Paid",
+        "arrives_on": world.today(),
+    } });
+    world.append::<events::StripeAccountEvent>(ORGANIZATION, ACCOUNT, 6, &[arrived]).await;
+    world.settle().await;
+    for (who, seen) in [("manager", 1), ("admin", 1), ("harbor", 0)] {
+        let payouts = world.get(who, &path).await.json()["payouts"].as_array().map(Vec::len);
+        assert_eq!(payouts, Some(seen), "{who}");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Two fictitious organizations: one with everything, one with a little.
 
 use events::{
-    EmailMessageEvent, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent, Role,
-    SignInEvent, StripeAccountEvent, SuppressionEvent, UnitEvent,
+    AutopayEvent, CreditEvent, EmailMessageEvent, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent,
+    PropertyEvent, ResidentEvent, Role, SignInEvent, StripeAccountEvent, SuppressionEvent, UnitEvent,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,6 +25,9 @@ pub const JOB: u128 = 0x400;
 pub const ACCOUNT: u128 = 0x500;
 pub const SUPPRESSION: u128 = 0x600;
 pub const SIGN_IN: u128 = 0x700;
+/// Lucía's at Harbor Point.
+pub const AUTOPAY: u128 = 0x900;
+pub const CREDIT: u128 = 0xa00;
 /// Lucía's published invoices.
 pub const INVOICES: u128 = 13;
 
@@ -56,6 +59,8 @@ pub async fn community() -> World {
     places(&world).await;
     people(&world).await;
     money(&world).await;
+    enrollments(&world).await;
+    credits(&world).await;
     rest(&world).await;
     tokens(&world).await;
     world.settle().await;
@@ -92,6 +97,25 @@ async fn places(world: &World) {
     world.append::<StripeAccountEvent>(ORGANIZATION, ACCOUNT, 0, &account).await;
     let assigned = json!({ "StripeAccountAssigned": { "stripe_account_id": id(ACCOUNT) } });
     world.append::<PropertyEvent>(ORGANIZATION, HARBOR, 1, &[assigned]).await;
+    treasury(world).await;
+}
+
+/// Payouts, a comparison with Stripe, policies.
+async fn treasury(world: &World) {
+    let account = [
+        json!({ "PayoutRecorded": { "payout": "po_one", "amount": usd(9000), "status": "Paid", "arrives_on": "2026-01-09" } }),
+        json!({ "PayoutRecorded": { "payout": "po_two", "amount": usd(7000), "status": "Failed", "arrives_on": "2026-01-09", "failure": "account_closed" } }),
+        json!({ "AccountReconciled": {
+            "from": "2026-01-04T00:00:00Z", "until": "2026-01-05T00:00:00Z", "compared": 7,
+            "differences": [{ "kind": "Fee", "reference": "txn_example", "booked": usd(383), "seen": usd(384) }],
+        } }),
+    ];
+    world.append::<StripeAccountEvent>(ORGANIZATION, ACCOUNT, 3, &account).await;
+    let policies = [
+        json!({ "SurchargePolicyChanged": { "surcharges": { "cap_basis_points": 240, "forbidden": [{ "region": "QC", "from": "2022-10-06" }] } } }),
+        json!({ "EmailKindSwitched": { "kind": "autopay-notice", "on": false } }),
+    ];
+    world.append::<PropertyEvent>(ORGANIZATION, HARBOR, 2, &policies).await;
 }
 
 async fn people(world: &World) {
@@ -157,6 +181,66 @@ async fn money(world: &World) {
         json!({ "PaymentSubmitted": { "intent": "pi_example", "client_secret": clear(LUCIA, "finance", &json!("pi_example_secret")) } }),
     ];
     world.append::<PaymentEvent>(ORGANIZATION, PAYMENT, 0, &payment).await;
+}
+
+fn setup(number: u128, property: u128, resident: u128, kind: &str, purpose: &str) -> [Value; 2] {
+    [
+        json!({ "AutopaySetupRequested": {
+            "setup_id": id(number), "property_id": id(property), "resident_id": id(resident),
+            "stripe_account_id": id(ACCOUNT), "kind": kind, "purpose": purpose,
+        } }),
+        json!({ "AutopaySetupSubmitted": {
+            "setup_id": id(number), "setup_intent": "seti_example", "customer": "cus_example", "account": "acct_example",
+            "client_secret": clear(resident, "finance", &json!("seti_example_secret")),
+        } }),
+    ]
+}
+
+/// Lucía's is paused, asks about an invoice, and is about to get another card; Paul's is fine.
+async fn enrollments(world: &World) {
+    let mut events = setup(0x950, HARBOR, LUCIA, "Card", "Enable").to_vec();
+    let card = json!({
+        "payment_method": "pm_example", "customer": "cus_example", "kind": "Card",
+        "card": { "brand": "visa", "last4": "4242", "exp_month": 1, "exp_year": 2030, "funding": "credit" },
+    });
+    events.push(json!({ "AutopayActivated": { "setup_id": id(0x950), "method": card } }));
+    events.push(json!({ "AutopayCapChanged": { "cap": usd(10_200) } }));
+    events.push(json!({ "ChargeHeld": { "invoice_id": id(INVOICE + 4), "due_on": "2020-01-31", "amount": usd(10_500), "cap": usd(10_200) } }));
+    for (payment, invoice) in [(PAYMENT + 5, INVOICE + 8), (PAYMENT + 6, INVOICE + 12)] {
+        events.push(json!({ "ChargeAuthorized": {
+            "payment_id": id(payment), "invoice_id": id(invoice), "due_on": "2020-01-31", "amount": usd(10_000),
+            "customer": "cus_example", "payment_method": "pm_example", "attempt": 0,
+        } }));
+    }
+    let reason = json!({ "Declined": { "code": "lost_card" } });
+    events.push(json!({ "ChargeFailed": {
+        "payment_id": id(PAYMENT + 6), "invoice_id": id(INVOICE + 12), "due_on": "2020-01-31", "amount": usd(10_000),
+        "reason": reason, "retry": { "attempt": 1, "at": "2026-01-06T15:04:05Z" }, "retries_left": 3,
+    } }));
+    events.push(json!({ "AutopayPaused": { "reason": reason, "new_method_required": false } }));
+    events.push(json!({ "ChargeDeferred": { "invoice_id": id(INVOICE + 3), "due_on": "2098-02-28" } }));
+    events.extend(setup(0x951, HARBOR, LUCIA, "Card", "Update"));
+    world.append::<AutopayEvent>(ORGANIZATION, AUTOPAY, 0, &events).await;
+    let mut events = setup(0x952, MEADOW, PAUL, "BankDebit", "Enable").to_vec();
+    let bank = json!({
+        "payment_method": "pm_other", "customer": "cus_other", "kind": "BankDebit",
+        "bank": { "bank_name": "Example Bank", "last4": "6789" },
+    });
+    events.push(json!({ "AutopayActivated": { "setup_id": id(0x952), "method": bank } }));
+    world.append::<AutopayEvent>(ORGANIZATION, AUTOPAY + 1, 0, &events).await;
+}
+
+async fn credits(world: &World) {
+    for (number, property, resident) in [(0, HARBOR, LUCIA), (1, MEADOW, PAUL)] {
+        let credit = [
+            json!({ "CreditAdded": {
+                "property_id": id(property), "resident_id": id(resident), "amount": usd(2500), "balance": usd(2500),
+                "source": { "Granted": { "grant_id": id(0xa50 + number), "note": "The pool was closed" } },
+            } }),
+            json!({ "CreditSpent": { "number": 1, "invoice_id": id(INVOICE + 2), "asked": usd(2000), "amount": usd(2000), "balance": usd(500) } }),
+        ];
+        world.append::<CreditEvent>(ORGANIZATION, CREDIT + number, 0, &credit).await;
+    }
 }
 
 async fn rest(world: &World) {

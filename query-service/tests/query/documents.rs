@@ -12,6 +12,9 @@ fn the_specification_and_its_page_describe_every_operation() {
         let known = &spec["paths"][operation.path][operation.method.to_lowercase()];
         assert_eq!(known["summary"], operation.summary, "{}", operation.path);
         assert!(known["responses"]["403"].is_object());
+        if operation.is_document() {
+            continue;
+        }
         let content = &known["responses"]["200"]["content"]["application/json; charset=utf-8"];
         assert!(content["example"].is_object(), "{}: {known}", operation.path);
     }

@@ -73,7 +73,7 @@ async fn a_position_that_does_not_come_is_unavailable_for_now() {
 async fn details_carry_their_streams_version_and_are_not_sent_twice() {
     let world = community().await;
     for (path, tag) in [
-        (format!("/v1/properties/{}", id(HARBOR)), "\"2\""),
+        (format!("/v1/properties/{}", id(HARBOR)), "\"4\""),
         (format!("/v1/residents/{}", id(LUCIA)), "\"2\""),
         (format!("/v1/payments/{}", id(PAYMENT)), "\"3\""),
         (format!("/v1/messages/{}", id(MESSAGE)), "\"4\""),

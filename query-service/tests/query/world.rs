@@ -26,6 +26,7 @@ pub struct World {
     store: Arc<Store>,
     positions: Positions,
     credentials: Credentials,
+    clock: BusinessClock,
     app: Box<dyn poem::endpoint::DynEndpoint<Output = Response>>,
 }
 
@@ -66,9 +67,10 @@ impl World {
         Projector::new(store.clone()).prepare().await.expect("read models");
         let clock = BusinessClock::open(database.engine.clone()).await.expect("a clock");
         let state = QueryState { query_pool: database.query.clone(), clock: clock.clone() };
+        let business = clock.clone();
         let authenticator = Authenticator::new(database.engine.clone(), clock, credentials.clone(), None);
         let app = Box::new(poem::endpoint::ToDynEndpoint(routes(state, authenticator)));
-        Self { database, store, positions, credentials, app }
+        Self { database, store, positions, credentials, clock: business, app }
     }
 
     /// Appends events, given as JSON, to the end of a stream of `version` events.
@@ -103,6 +105,11 @@ impl World {
             idempotency: None,
         };
         append(&self.database.engine, &context, None, &rows, &json!({})).await.expect("events");
+    }
+
+    /// The business clock's day, UTC.
+    pub fn today(&self) -> chrono::NaiveDate {
+        self.clock.now().date_naive()
     }
 
     /// Gives every event its position.

@@ -116,6 +116,7 @@ impl Client {
     /// Asks until the answer is as wanted.
     pub async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
         let started = Instant::now();
+        let mut pause = Duration::from_millis(40);
         loop {
             let answer = self.get(path).await;
             if let Ok(answer) = &answer
@@ -127,7 +128,9 @@ impl Client {
                 let last = answer.map_or_else(|failure| failure.explain(), |answer| answer.to_string());
                 return Err(Failure::Told(format!("{path} did not become as expected; last: {last}")));
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(pause).await;
+            // Whoever waits for long must not keep those busy that are waited for.
+            pause = (pause * 3 / 2).min(Duration::from_millis(300));
         }
     }
 
@@ -141,29 +144,5 @@ impl Client {
             .and_then(|value| value.to_str().ok()?.split(';').next().map(ToOwned::to_owned))
             .ok_or_else(|| Failure::Told("the session came without a cookie".to_owned()))?;
         Ok(Self { identity: Identity::Session(cookie), ..self.clone() })
-    }
-
-    /// Pays in Stripe's form, as the resident's browser does: with the client secret, at the sandbox.
-    pub async fn confirm(&self, stripe: &str, intent: &ClientSecret, method: &str) -> Result<Value, Failure> {
-        let url = format!("{stripe}/v1/payment_intents/{}/confirm", intent.id());
-        let body = format!(
-            "key=pk_test_sandbox&_stripe_account={}&client_secret={}&payment_method={method}",
-            intent.account, intent.secret
-        );
-        let request = self.http.post(url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
-        Ok(request.send().await?.json().await?)
-    }
-}
-
-/// What Stripe's form needs.
-pub struct ClientSecret {
-    pub secret: String,
-    pub account: String,
-}
-
-impl ClientSecret {
-    /// The PaymentIntent's id is the secret's first part.
-    fn id(&self) -> &str {
-        self.secret.split("_secret_").next().unwrap_or_default()
     }
 }

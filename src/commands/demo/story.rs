@@ -1,21 +1,31 @@
-//! The story: a community is brought in, billed, paid and receipted; what was expected is checked at the end.
+//! The story: a community is brought in, billed, paid and receipted, and lives through a month; what was expected is checked.
+
+mod billing;
+mod enrolling;
+mod month;
+mod news;
+mod paying;
+mod reckoning;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use chrono::{Datelike, Days};
+use chrono::{Days, NaiveDate};
 use command_service::{Ask, Engine, http::issue_token};
-use events::{Money, Role, text::Name};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use event_store::Database;
+use events::{Role, TimeZone, property::SurchargePolicy, text::Name};
 use sandbox::Switchboard;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
+    browser::Browser,
+    calendar::Calendar,
+    cast::Cast,
     client::Client,
-    payer::{self, Manner, Paid},
+    payer::{Doors, SetUp},
     told,
 };
 use crate::{
@@ -23,12 +33,13 @@ use crate::{
     failure::Failure,
 };
 
-/// Residents who pay in the story.
-const PAYERS: usize = 24;
+/// Days from publication to the due day.
+const UNTIL_DUE: u64 = 14;
 
 /// Where the story plays.
 pub struct Stage {
     pub engine: Engine,
+    pub database: Database,
     pub switchboard: Switchboard,
     pub propty: String,
     pub sandbox: String,
@@ -40,11 +51,39 @@ pub struct Story {
     target: Target,
     people: Vec<Person>,
     expectations: Vec<(String, bool)>,
+    calendar: Calendar,
+    cast: Cast,
+    /// What residents set up for autopay, by resident.
+    set_up: BTreeMap<String, SetUp>,
+    /// The day on which the month's invoices are due.
+    due: NaiveDate,
+    /// What was told of autopay so far: the last position.
+    told_until: i64,
+    /// How many e-mails of each kind there were then.
+    mails: BTreeMap<String, usize>,
+    /// Invoices of somebody who cancelled before.
+    after_cancel: Vec<String>,
 }
 
 impl Story {
-    pub const fn new(stage: Stage, target: Target, people: Vec<Person>) -> Self {
-        Self { stage, target, people, expectations: Vec::new() }
+    pub fn new(stage: Stage, target: Target, people: Vec<Person>) -> Self {
+        // The sample's properties are in one zone, and so is anybody else's community.
+        let zone = target.properties.values().next().map_or(TimeZone::UTC, |terms| terms.time_zone);
+        let due = zone.day_of(stage.engine.clock().now()) + Days::new(UNTIL_DUE);
+        let calendar = Calendar { engine: stage.engine.clone(), switchboard: stage.switchboard.clone(), zone };
+        Self {
+            stage,
+            target,
+            people,
+            expectations: Vec::new(),
+            calendar,
+            cast: Cast::default(),
+            set_up: BTreeMap::new(),
+            due,
+            told_until: 0,
+            mails: BTreeMap::new(),
+            after_cancel: Vec::new(),
+        }
     }
 
     /// How many objects of a kind the sandbox has.
@@ -53,7 +92,11 @@ impl Story {
     }
 
     fn expect(&mut self, what: impl Into<String>, held: bool) {
-        self.expectations.push((what.into(), held));
+        let what = what.into();
+        if !held {
+            println!("  !! {what}: not so");
+        }
+        self.expectations.push((what, held));
     }
 
     /// Tells the story; `true` when every expectation held.
@@ -66,11 +109,21 @@ impl Story {
         let letters = self.sent("emails");
         let invoices = self.publish(&manager).await?;
         self.letters(&manager, invoices, letters).await?;
-        let paid = self.payments(&manager, &account).await?;
+        let doors = Doors {
+            visitor: Client::nobody(&self.stage.propty),
+            browser: Browser::new(&self.stage.sandbox)?,
+            switchboard: self.stage.switchboard.clone(),
+            organization: self.target.organization,
+            manager: manager.clone(),
+            account,
+        };
+        self.choose(&manager).await?;
+        let paid = self.payments(&doors).await?;
         self.refund(&manager, &paid).await?;
         self.pay_by_check(&manager).await?;
-        self.settle(&manager).await?;
-        self.check(&manager, &paid).await?;
+        self.enroll(&doors).await?;
+        self.live(&doors).await?;
+        self.reckon(&manager, &paid).await?;
         let held = self.expectations.iter().all(|(_, held)| *held);
         println!("\n── What was expected ({:.1} s)", started.elapsed().as_secs_f64());
         for (what, held) in &self.expectations {
@@ -78,6 +131,16 @@ impl Story {
         }
         self.explore(&manager, &token).await?;
         Ok(held)
+    }
+
+    /// Who does what. The first property's residents bear the fee.
+    async fn choose(&mut self, manager: &Client) -> Result<(), Failure> {
+        self.calendar.quiet().await?;
+        let open = manager.list("/v1/invoices?status=Open").await?;
+        let first = self.target.properties.keys().next().map(|name| property_id(self.target.organization, name));
+        let bearing = first.map(|id| id.to_string()).unwrap_or_default();
+        self.cast = Cast::choose(&self.people, &open, &bearing);
+        Ok(())
     }
 
     /// The organization, its properties, units and residents.
@@ -129,227 +192,13 @@ impl Story {
                     "bank_debit": { "basis_points": 100, "fixed": 0, "cap": 550 }
                 } });
                 println!("  {name}: {}", manager.command("ChangeFeePolicy", &policy).await?);
+                // The card networks' limit where residents bear the fee.
+                let surcharges = SurchargePolicy { cap_basis_points: Some(300), ..SurchargePolicy::standard() };
+                let limits = json!({ "property_id": property, "surcharges": surcharges });
+                println!("  {name}: {}", manager.command("ChangeSurchargePolicy", &limits).await?);
             }
         }
         Ok(account)
-    }
-
-    /// A month's invoices: drafted for every unit, reviewed, published.
-    async fn publish(&mut self, manager: &Client) -> Result<usize, Failure> {
-        println!("\n── A month is billed");
-        let mut count = 0;
-        for (name, terms) in self.target.properties.clone() {
-            let property = property_id(self.target.organization, &name);
-            let today = terms.time_zone.day_of(self.stage.engine.clock().now());
-            let mut units = std::collections::BTreeMap::new();
-            for person in &self.people {
-                for placed in person.rows.iter().filter(|placed| placed.property == property) {
-                    units.entry(placed.unit).or_insert(person.id);
-                }
-            }
-            let targets: Vec<Value> = units
-                .iter()
-                .map(|(unit, resident)| json!({ "invoice_id": Uuid::now_v7(), "unit_id": unit, "resident_id": resident }))
-                .collect();
-            let invoices: Vec<Value> = targets.iter().map(|target| target["invoice_id"].clone()).collect();
-            let amount = |amount| Money::try_new(amount, terms.currency).map_err(told);
-            let drafts = json!({
-                "job_id": Uuid::now_v7(), "property_id": property,
-                "title": format!("Monthly fee {:04}-{:02}", today.year(), today.month()),
-                "lines": [
-                    { "description": "Common charges", "amount": amount(38_500)? },
-                    { "description": "Reserve fund", "amount": amount(4_000)? }
-                ],
-                "due_on": today + Days::new(14), "targets": targets
-            });
-            println!("  {name}: {}", manager.command("DraftInvoices", &drafts).await?);
-            self.watch(manager, &drafts, invoices.len()).await?;
-            let publish = json!({
-                "job_id": Uuid::now_v7(), "property_id": property, "invoices": invoices, "notify": true
-            });
-            println!("  {name}: {}", manager.command("PublishInvoices", &publish).await?);
-            self.watch(manager, &publish, invoices.len()).await?;
-            count += invoices.len();
-        }
-        Ok(count)
-    }
-
-    async fn watch(&mut self, manager: &Client, started: &Value, items: usize) -> Result<(), Failure> {
-        let id = started["job_id"].as_str().unwrap_or_default().to_owned();
-        let job = manager.until(&format!("/v1/jobs/{id}"), |job| job["state"] == "Completed").await?;
-        println!("    job: {} of {} done, {} refused", job["done"], job["total"], job["refused"]);
-        self.expect(
-            format!("a job of {items} items ends without refusals"),
-            job["refused"] == 0 && job["done"] == items,
-        );
-        Ok(())
-    }
-
-    /// Every resident with an address hears of their invoice, once, in their language.
-    async fn letters(&mut self, manager: &Client, invoices: usize, before: usize) -> Result<(), Failure> {
-        println!("\n── E-mails go out");
-        let started = Instant::now();
-        let messages = loop {
-            let messages = manager.list("/v1/messages?kind=invoice-published").await?;
-            let open = messages
-                .iter()
-                .filter(|message| matches!(message["status"].as_str(), Some("Queued" | "Sending" | "Sent")));
-            if (messages.len() >= invoices && open.count() == 0) || started.elapsed() > Duration::from_secs(60) {
-                break messages;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        };
-        let with = |status: &str| messages.iter().filter(|message| message["status"] == status).count();
-        println!(
-            "  {} invoices → {} delivered, {} without an address",
-            invoices,
-            with("Delivered"),
-            with("Suppressed")
-        );
-        for language in ["en", "fr", "es"] {
-            let count = messages.iter().filter(|message| message["language"] == language).count();
-            println!("    {language}: {count}");
-        }
-        self.expect("one message per published invoice", messages.len() == invoices);
-        self.expect(
-            "every message was delivered, or had no address",
-            with("Delivered") + with("Suppressed") == invoices,
-        );
-        let sent = self.sent("emails") - before;
-        self.expect("the provider has each e-mail once", sent == with("Delivered"));
-        Ok(())
-    }
-
-    /// Some residents pay: most wholly, some in part, some with a declined card first.
-    async fn payments(&mut self, manager: &Client, account: &str) -> Result<Vec<Paid>, Failure> {
-        println!("\n── Residents pay");
-        let visitor = Client::nobody(&self.stage.propty);
-        let stripe = format!("{}/stripe", self.stage.sandbox);
-        // A couple may share a mailbox; one of them pays.
-        let emails: BTreeSet<String> = self
-            .people
-            .iter()
-            .filter_map(|person| Some(person.rows.first()?.row.email.clone()?.to_lowercase()))
-            .collect();
-        let every = (emails.len() / PAYERS).max(1);
-        let payers: Vec<(usize, String)> = emails.into_iter().step_by(every).take(PAYERS).enumerate().collect();
-        let (switchboard, organization) = (&self.stage.switchboard, self.target.organization);
-        let paid: Vec<Option<Paid>> = stream::iter(payers)
-            .map(|(number, email)| {
-                let (visitor, stripe) = (visitor.clone(), stripe.clone());
-                async move {
-                    let resident = payer::sign_in(&visitor, switchboard, organization, &email).await?;
-                    let open = resident.list("/v1/invoices?status=Open").await?;
-                    let Some(invoice) = open.iter().max_by_key(|invoice| invoice["total"]["amount"].as_i64()) else {
-                        return Ok(None);
-                    };
-                    let manner = match number % 6 {
-                        1 => Manner::Part,
-                        3 => Manner::DeclinedFirst,
-                        _ => Manner::Whole,
-                    };
-                    let paid = payer::pay(&resident, &stripe, account, invoice, manner).await?;
-                    println!(
-                        "  {manner:?}: {} minor units {} (fee {}) → PaymentSucceeded, PaymentApplied, receipt",
-                        paid.amount, paid.currency, paid.fee
-                    );
-                    Ok::<_, Failure>(Some(paid))
-                }
-            })
-            .buffer_unordered(6)
-            .try_collect()
-            .await?;
-        let paid: Vec<Paid> = paid.into_iter().flatten().collect();
-        let charged = self.stage.switchboard.objects("payment_intents").unwrap_or_default();
-        let ours = self.target.organization.to_string();
-        let charged: Vec<_> = charged
-            .iter()
-            .map(|held| &held["object"])
-            .filter(|intent| intent["status"] == "succeeded" && intent["metadata"]["propty_organization"] == ours)
-            .collect();
-        self.expect("every payment is one charge at Stripe", charged.len() == paid.len());
-        let taken: i64 = charged.iter().filter_map(|intent| intent["amount_received"].as_i64()).sum();
-        self.expect("Stripe took exactly what was quoted", taken == paid.iter().map(|paid| paid.total).sum::<i64>());
-        let _ = manager;
-        Ok(paid)
-    }
-
-    /// One payment is given back.
-    async fn refund(&mut self, manager: &Client, paid: &[Paid]) -> Result<(), Failure> {
-        let Some(first) = paid.first() else { return Ok(()) };
-        println!("\n── A refund");
-        let refund = json!({ "payment_id": first.payment_id, "refund_id": Uuid::now_v7(), "note": "Billed for the wrong month" });
-        println!("  {}", manager.command("RefundPayment", &refund).await?);
-        let path = format!("/v1/payments/{}", first.payment_id);
-        let refunded = manager.until(&path, |payment| payment["status"] == "Refunded").await?;
-        println!("  RefundSucceeded → {} minor units went back", refunded["refunded"]["amount"]);
-        self.expect("the refund gave back what was charged", refunded["refunded"]["amount"] == first.total);
-        Ok(())
-    }
-
-    /// A resident without e-mail brings a check.
-    async fn pay_by_check(&mut self, manager: &Client) -> Result<(), Failure> {
-        let without = self.people.iter().find(|person| person.rows.iter().all(|placed| placed.row.email.is_none()));
-        let Some(person) = without else { return Ok(()) };
-        println!("\n── A check arrives");
-        let open = manager.list(&format!("/v1/invoices?status=Open&resident_id={}", person.id)).await?;
-        let (Some(invoice), Some(placed)) = (open.first(), person.rows.first()) else { return Ok(()) };
-        let record = json!({
-            "invoice_id": invoice["invoice_id"], "payment_id": Uuid::now_v7(), "amount": invoice["balance"],
-            "method": "Check", "reference": "1042",
-            "received_on": placed.time_zone.day_of(self.stage.engine.clock().now())
-        });
-        println!("  {}", manager.command("RecordOfflinePayment", &record).await?);
-        let path = format!("/v1/invoices/{}", invoice["invoice_id"].as_str().unwrap_or_default());
-        let settled = manager.until(&path, |invoice| invoice["status"] == "Paid").await?;
-        self.expect("an invoice paid by check is paid", settled["balance"]["amount"] == 0);
-        Ok(())
-    }
-
-    /// Waits until every receipt is delivered.
-    async fn settle(&mut self, manager: &Client) -> Result<(), Failure> {
-        let started = Instant::now();
-        loop {
-            let messages = manager.list("/v1/messages").await?;
-            let open = messages
-                .iter()
-                .filter(|message| matches!(message["status"].as_str(), Some("Queued" | "Sending" | "Sent")))
-                .count();
-            if open == 0 || started.elapsed() > Duration::from_secs(30) {
-                self.expect("no message is still on its way", open == 0);
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    async fn check(&mut self, manager: &Client, paid: &[Paid]) -> Result<(), Failure> {
-        println!("\n── The dashboard");
-        for name in self.target.properties.clone().keys() {
-            let property = property_id(self.target.organization, name);
-            let dashboard = manager.get(&format!("/v1/properties/{property}/dashboard")).await?;
-            println!("  {name}: {dashboard}");
-        }
-        let receipts = manager.list("/v1/messages?kind=payment-received").await?;
-        let delivered = receipts.iter().filter(|message| message["status"] == "Delivered").count();
-        self.expect("every online payment has its receipt", delivered >= paid.len());
-        let succeeded = manager.list("/v1/payments?status=Succeeded").await?.len();
-        let refunded = manager.list("/v1/payments?status=Refunded").await?.len();
-        println!("  payments: {succeeded} succeeded, {refunded} refunded");
-        self.expect("the history shows every payment", succeeded + refunded >= paid.len());
-        let unresolved: i64 =
-            sqlx::query_scalar("select count(*) from engine.outbox where state in ('unresolved', 'refused')")
-                .fetch_one(self.stage.engine.store().pool())
-                .await?;
-        self.expect("nothing is unresolved", unresolved == 0);
-        let gaps: i64 = sqlx::query_scalar(
-            "select count(*) from log.heads head
-             where position <> (select count(*) from log.entries entry where entry.organization_id = head.organization_id)",
-        )
-        .fetch_one(self.stage.engine.store().pool())
-        .await?;
-        self.expect("positions are dense", gaps == 0);
-        Ok(())
     }
 
     async fn explore(&self, manager: &Client, token: &str) -> Result<(), Failure> {
@@ -360,11 +209,14 @@ impl Story {
         println!("  API        {base}   reference {base}/docs   contract {base}/openapi.json");
         println!("  Sandbox    {}   (what was sent to Stripe and Resend)", self.stage.sandbox);
         println!("  Token      {token}");
+        println!("  Clock      {} (it goes on from there)", self.calendar.told());
         println!("\n  export TOKEN={token}");
         println!("  curl -s -H \"Authorization: Bearer $TOKEN\" {base}/v1/dashboard");
         println!("  curl -s -H \"Authorization: Bearer $TOKEN\" '{base}/v1/invoices?status=Open&limit=5'");
         println!("  curl -s -H \"Authorization: Bearer $TOKEN\" {base}/v1/residents/{resident}");
         println!("  curl -s -H \"Authorization: Bearer $TOKEN\" -H 'Accept: text/csv' {base}/v1/payments");
+        println!("  curl -s -H \"Authorization: Bearer $TOKEN\" '{base}/v1/autopay?status=Paused'");
+        println!("  curl -s -H \"Authorization: Bearer $TOKEN\" {base}/v1/ledger/balances");
         Ok(())
     }
 }
