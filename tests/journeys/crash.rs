@@ -267,7 +267,9 @@ async fn drain(world: &World) {
     loop {
         let ready = world
             .count(
-                "select (select count(*) from engine.outbox where state = 'ready' and name <> 'WatchPayment')
+                "select (select count(*) from engine.outbox where state = 'ready' and name <> 'WatchPayment'
+                             and due_at <= now() + (select make_interval(secs => offset_seconds) from engine.clock)
+                             and last_error is distinct from 'the charge is under way')
                       + (select count(*) from engine.webhooks where state = 'received')
                       + (select count(*) from log.pending)",
             )
@@ -277,7 +279,8 @@ async fn drain(world: &World) {
         }
         if started.elapsed() > Duration::from_secs(120) {
             let rows: Vec<(String, i32, Option<String>, bool)> = sqlx::query_as(
-                "select key, attempts, last_error, lease_until > now() from engine.outbox where state = 'ready'",
+                "select key, attempts, last_error, lease_until > now() from engine.outbox
+                 where state = 'ready' and due_at <= now()",
             )
             .fetch_all(&world.database)
             .await

@@ -40,15 +40,12 @@ async fn whatever_happens_to_the_call_a_payment_is_charged_exactly_once() {
             json!({ "provider": "stripe", "match": "payment_intent.created", "kind": "drop_webhooks", "times": 1000 }),
         )
         .await;
-    let mut payments = Vec::new();
     for kind in misfortunes() {
         let invoice = first.publish(&ana, 10_000, false).await;
         let fault = world.request_fault("stripe", "POST /v1/payment_intents", kind.clone()).await;
         let payment = world.request_payment(&client, invoice, None).await;
+        // One after the other: a fault is for this payment, and not for another's next try.
         until_struck(&world, fault).await;
-        payments.push((kind, invoice, payment));
-    }
-    for (kind, invoice, payment) in payments {
         if kind["kind"] == "server_error" {
             // Stripe keeps a 500 under the key for a day: the attempt is given up as soon as a look shows that nothing is there.
             let given_up =

@@ -205,20 +205,26 @@ async fn the_fee_that_a_resident_bears_is_shown_before_paying_and_charged() {
     let invoice = first.publish(&dmitri, 10_000, true).await;
     let client = world.sign_in(&dmitri).await;
     client.until(&format!("/v1/invoices/{invoice}"), |_| true).await;
+    // What it costs depends on the card, so Stripe is shown it first.
+    let quote = |payment: Uuid, token: Option<&str>| json!({ "payment_id": payment, "invoice_id": invoice, "amount": usd(10_000), "confirmation_token": token });
+    client.refused("QuotePayment", &quote(Uuid::now_v7(), None), 422).await;
+    let quoted = async |payment: Uuid, method: &str| {
+        let form = [("key", "pk_test_sandbox"), ("_stripe_account", &*first.account), ("payment_method", method)];
+        let token = world.sandbox.stripe("/v1/confirmation_tokens", &form).await.body["id"].clone();
+        client.command("QuotePayment", &quote(payment, token.as_str())).await;
+        client.until(&format!("/v1/payments/{payment}"), |payment| payment["phase"] == "Quoted").await
+    };
+    let debit = quoted(Uuid::now_v7(), "pm_card_visa_debit").await;
+    assert_eq!((&debit["fee"]["amount"], &debit["waiver"]["kind"]), (&json!(0), &json!("Funding")), "{debit}");
     let payment = Uuid::now_v7();
-    let quote = json!({ "payment_id": payment, "invoice_id": invoice, "amount": usd(10_000) });
-    client.command("QuotePayment", &quote).await;
-    let path = format!("/v1/payments/{payment}");
-    let quoted = client.until(&path, |payment| payment["total"]["amount"].is_i64()).await;
-    assert_eq!((&quoted["fee"]["amount"], &quoted["total"]["amount"]), (&json!(383), &json!(10_383)), "{quoted}");
+    let credit = quoted(payment, "pm_card_visa").await;
+    assert_eq!((&credit["fee"]["amount"], &credit["total"]["amount"]), (&json!(383), &json!(10_383)), "{credit}");
     assert_eq!(world.sandbox.intents(payment).await.len(), 0, "a quote alone charges nothing");
     // Who was quoted a fee pays that fee, even if the price list changes meanwhile.
     let mut dearer = policy.clone();
     dearer["fees"]["card"]["basis_points"] = 500.into();
     first.manager.command("ChangeFeePolicy", &dearer).await;
     client.command("StartPayment", &json!({ "payment_id": payment })).await;
-    let started = world.until_submitted(&client, payment).await;
-    world.confirm(&started, "pm_card_visa").await;
     first.until_status(invoice, "Paid").await;
     let intents = world.sandbox.intents(payment).await;
     assert_eq!((intents.len(), &intents[0]["amount_received"]), (1, &json!(10_383)));
@@ -250,13 +256,15 @@ async fn a_declined_card_says_why_and_another_card_pays_the_same_payment() {
         ("pm_card_chargeDeclinedLostCard", "lost_card"),
     ] {
         world.confirm(&payment, method).await;
-        let declined = client.until(&path, |payment| payment["decline_code"] == code).await;
+        let declined = first.manager.until(&path, |payment| payment["decline_code"] == code).await;
         assert_eq!(
             (&declined["failure_code"], &declined["status"]),
             (&json!("card_declined"), &json!("Failed")),
             "{declined}"
         );
     }
+    // That a card was reported lost is not for whoever holds it.
+    assert_eq!(client.get(&path).await["decline_code"], "generic_decline");
     // While the card is sought, the invoice is spoken for.
     let other = json!({ "payment_id": Uuid::now_v7(), "invoice_id": invoice, "amount": usd(25_000) });
     client.refused("QuotePayment", &other, 409).await;

@@ -1,13 +1,16 @@
 //! Journeys: the binary driven from outside, as people and providers do.
 
 mod authorization;
+mod autopay;
 mod bad_input;
+mod bank_debits;
 mod conditions;
 mod crash;
 mod expired;
 mod faults;
 mod import;
 mod journey;
+mod ledger;
 mod mail;
 mod privacy;
 mod private_database;

@@ -1,5 +1,6 @@
 //! A world for a journey: the binary as a stranger starts it, a sandbox beside it, a database of its own, two organizations.
 
+mod autopay;
 mod client;
 mod community;
 mod invariants;
@@ -21,6 +22,7 @@ use serde_json::json;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 
+pub use autopay::card_of;
 pub use client::{Answer, Client, PATIENCE};
 pub use community::{FIRST, Organization, Resident, id, in_two_weeks};
 pub use payer::link;
@@ -120,7 +122,7 @@ impl World {
 
     /// From now on, the second organization is to stay as it is.
     pub async fn remember_second(&self) {
-        let head = self.head(self.second.id).await;
+        let head = self.asked_of(self.second.id).await;
         *self.second_head.lock().expect("a head") = head;
     }
 
@@ -167,7 +169,7 @@ impl World {
         run(self.command(args)).await
     }
 
-    /// Moves the business clock, and waits until propty has read it.
+    /// Moves the business clock, of the sandbox too, and waits until propty has read it.
     pub async fn pass_time(&self, seconds: i64) {
         sqlx::query("update engine.clock set offset_seconds = offset_seconds + $1")
             .bind(seconds)
@@ -175,6 +177,7 @@ impl World {
             .await
             .expect("a moved clock");
         tokio::time::sleep(Duration::from_millis(1_300)).await;
+        self.sandbox.act("/clock", &json!({ "advance_seconds": seconds })).await;
     }
 
     /// Scripts a fault for one request to a provider.

@@ -174,6 +174,11 @@ impl Client {
 
     /// Asks until the answer is as wanted.
     pub async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.until_within(path, PATIENCE, wanted).await
+    }
+
+    /// The same with more patience than usual.
+    pub async fn until_within(&self, path: &str, patience: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
             let answer = self.try_send(self.request(Method::GET, path)).await;
@@ -183,7 +188,7 @@ impl Client {
             {
                 return answer.body.clone();
             }
-            assert!(started.elapsed() < PATIENCE, "{path} did not become as expected; last: {answer:?}");
+            assert!(started.elapsed() < patience, "{path} did not become as expected; last: {answer:?}");
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
     }

@@ -38,7 +38,7 @@ impl World {
         let started = Instant::now();
         loop {
             let undelivered = self.sandbox.flush().await;
-            // A payment that is open at Stripe is looked at now and then; that is no work under way.
+            // What is open at Stripe is looked at now and then, and a charge until it has ended; that is no work under way.
             let left: Value = sqlx::query_scalar(
                 "select json_build_object(
                      'pending', (select count(*) from log.pending),
@@ -46,7 +46,12 @@ impl World {
                      'behind', (select count(*) from engine.checkpoints
                                 where global_position < (select global_position from log.head)),
                      'outbox', (select coalesce(json_agg(json_build_object('key', key, 'name', name, 'error', last_error)), '[]')
-                                from engine.outbox where state = 'ready' and name <> 'WatchPayment'
+                                from engine.outbox where state = 'ready' and name not in ('WatchPayment', 'WatchSetup')
+                                and last_error is distinct from 'the charge is under way'
+                                and last_error is distinct from 'the bank is at work'
+                                and (name <> 'ReconcileAccount' or last_error is null)
+                                and last_error is distinct from 'autopay is about to charge it'
+                                and last_error is distinct from 'a charge with it is on its way'
                                 and due_at <= now() + (select make_interval(secs => offset_seconds) from engine.clock)))",
             )
             .fetch_one(&self.database)
@@ -165,7 +170,8 @@ impl World {
                 (
                     "receipts",
                     "select count(*) from log.events where event_type = 'EmailRequested'
-                     and payload #>> '{EmailRequested,content,PaymentReceived,payment_id}' = $1
+                     and coalesce(payload #>> '{EmailRequested,content,PaymentReceived,payment_id}',
+                                  payload #>> '{EmailRequested,content,AutopayCharged,payment_id}') = $1
                      and payload #> '{EmailRequested,resend_of}' is null",
                 ),
             ] {
@@ -173,6 +179,7 @@ impl World {
                 assert_eq!(count, 1, "{what} of payment {payment}");
             }
         }
+        self.assert_autopay().await;
         let refunds: Vec<(String, i64)> = sqlx::query_as(
             "select payload #>> '{RefundSucceeded,refund}', (payload #>> '{RefundSucceeded,amount,amount}')::bigint
              from log.events where event_type = 'RefundSucceeded' order by 1",
@@ -192,6 +199,45 @@ impl World {
             .collect();
         given.sort();
         assert_eq!(refunds, given, "refunds that are recorded, and that Stripe gave");
+    }
+
+    /// No charge without authority, no two at a time, none twice, and each failure was told.
+    async fn assert_autopay(&self) {
+        for (what, query) in [
+            (
+                "charges by autopay that were submitted without authority",
+                "select count(*) from log.events submitted
+                 where submitted.event_type = 'PaymentSubmitting'
+                     and payload #>> '{PaymentSubmitting,request,payment_method}' is not null
+                     and not exists (select from log.events charge where charge.event_type = 'ChargeAuthorized'
+                         and charge.payload #>> '{ChargeAuthorized,payment_id}' = submitted.aggregate_id)",
+            ),
+            (
+                "invoices that autopay charged successfully more than once",
+                "select count(*) from (select 1 from log.events where event_type = 'ChargeSucceeded'
+                 group by payload #>> '{ChargeSucceeded,invoice_id}' having count(*) > 1) twice",
+            ),
+            (
+                "authorized charges without an end although nothing is in flight",
+                "select count(*) from log.events charge
+                 where charge.event_type = 'ChargeAuthorized'
+                     and not exists (select from log.events ended where ended.aggregate_id = charge.aggregate_id
+                         and ended.event_type in ('ChargeSucceeded', 'ChargeFailed', 'ChargeWithdrawn')
+                         and ended.payload::text like '%' || (charge.payload #>> '{ChargeAuthorized,payment_id}') || '%')
+                     and exists (select from log.events over
+                         where over.aggregate_id = charge.payload #>> '{ChargeAuthorized,payment_id}'
+                         and over.event_type in ('PaymentSucceeded', 'PaymentCanceled'))",
+            ),
+            (
+                "failures that were not told",
+                "select count(*) from log.events failed where failed.event_type = 'ChargeFailed'
+                     and not exists (select from log.events told where told.event_type = 'EmailRequested'
+                         and told.payload #>> '{EmailRequested,cause}'
+                             = 'autopay/' || failed.aggregate_id || '/' || failed.sequence)",
+            ),
+        ] {
+            assert_eq!(self.count(query).await, 0, "{what}");
+        }
     }
 
     /// What was handed over was handed over once.
@@ -232,6 +278,19 @@ impl World {
         .expect("rows")
         .into_iter()
         .collect()
+    }
+
+    /// How many events of an organization somebody asked for. What its own calendar brings (reminders, the nightly comparison of
+    /// books) is nobody's doing.
+    pub async fn asked_of(&self, organization: Uuid) -> i64 {
+        sqlx::query_scalar(
+            "select count(*) from log.events
+             where organization_id = $1 and aggregate_type <> 'email' and event_type <> 'AccountReconciled'",
+        )
+        .bind(organization)
+        .fetch_one(&self.database)
+        .await
+        .expect("a number")
     }
 
     /// The head of an organization's log.
@@ -281,6 +340,6 @@ impl World {
             second.manager.refused("RefundPayment", &body, 404).await;
         }
         let unchanged = *self.second_head.lock().expect("a head");
-        assert_eq!(self.head(second.id).await, unchanged, "the second organization's log has not moved");
+        assert_eq!(self.asked_of(second.id).await, unchanged, "nobody asked anything of the second organization");
     }
 }
