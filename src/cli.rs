@@ -259,6 +259,8 @@ pub enum Measured {
     /// How soon a read model shows a command.
     Visible,
     Query,
+    /// Charges by autopay, all due at once.
+    Charging,
     Start,
     Memory,
 }

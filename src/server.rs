@@ -6,7 +6,7 @@ use command_service::{
     Providers, Registry, openapi, outbox,
     service::{CommandSide, authenticator},
 };
-use event_store::positions;
+use event_store::{BusinessClock, positions};
 use host::{Stop, http};
 use poem::{
     Endpoint, EndpointExt, Response, Route, get, handler,
@@ -17,7 +17,7 @@ use query_service::QueryState;
 use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::{cli::ServeRole, failure::Failure, node::Node};
+use crate::{cli::ServeRole, commands::todays_run, failure::Failure, node::Node};
 
 /// The service's background work and HTTP server.
 pub struct Service {
@@ -30,6 +30,7 @@ pub struct Service {
 #[derive(Clone)]
 struct Shown {
     pool: PgPool,
+    clock: BusinessClock,
     spec: Arc<Value>,
     page: Arc<String>,
 }
@@ -61,6 +62,7 @@ fn routes(node: &Node, commands: &CommandSide, role: ServeRole) -> impl Endpoint
     let spec = document(&node.settings.public_url(), &commands.effects.registry);
     let shown = Shown {
         pool: node.database.engine.clone(),
+        clock: node.clock.clone(),
         page: Arc::new(query_service::reference_page(&spec)),
         spec: Arc::new(spec),
     };
@@ -132,13 +134,33 @@ async fn metrics(shown: Data<&Shown>) -> poem::Result<Response> {
         text,
         "propty_log_head {head}\n# TYPE propty_read_model_lag gauge\n# TYPE propty_read_model_stalled gauge"
     );
-    for model in projections::status::status(pool).await.map_err(failed)? {
+    let models = projections::status::status(pool).await.map_err(failed)?;
+    for model in &models {
         let _ = writeln!(text, "propty_read_model_lag{{model=\"{}\"}} {}", model.name, model.lag);
         let _ = writeln!(text, "propty_read_model_stalled{{model=\"{}\"}} {}", model.name, model.stalled.len());
     }
     text.push_str("# TYPE propty_outbox gauge\n");
     for (state, count) in outbox::counts(pool).await.map_err(failed)? {
         let _ = writeln!(text, "propty_outbox{{state=\"{state}\"}} {count}");
+    }
+    text.push_str("# TYPE propty_outbox_due gauge\n# TYPE propty_outbox_oldest_seconds gauge\n");
+    for lane in outbox::lanes(pool, shown.clock.now()).await.map_err(failed)? {
+        let _ = writeln!(text, "propty_outbox_due{{lane=\"{}\"}} {}", lane.lane, lane.due);
+        let _ = writeln!(text, "propty_outbox_oldest_seconds{{lane=\"{}\"}} {:.1}", lane.lane, lane.oldest);
+    }
+    if let Some(today) = todays_run(pool, &models, shown.clock.now()).await.map_err(failed)? {
+        text.push_str("# TYPE propty_autopay_today gauge\n");
+        for (state, count) in [
+            ("charged", today.charged),
+            ("in_flight", today.in_flight),
+            ("failed", today.failed),
+            ("waiting", today.waiting),
+            ("held", today.held),
+            ("not_yet", today.not_yet),
+            ("settled_otherwise", today.settled_otherwise),
+        ] {
+            let _ = writeln!(text, "propty_autopay_today{{state=\"{state}\"}} {count}");
+        }
     }
     Ok(Response::builder().content_type("text/plain; version=0.0.4").body(text))
 }

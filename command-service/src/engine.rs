@@ -1,22 +1,26 @@
 //! The execute loop: look the key up, load, authorize, decide, append, and say where it ended up in the log.
 
+mod keys;
+
 use std::{sync::Arc, time::Duration};
 
 use cqrs_es::{AggregateContext, AggregateError, EventStore, event_sink::EventSink};
-use domain::{
-    Actor, Aggregate, Command, Context, Credit, Facts, Hosted, Invoice, Need, Organization, Payment, Property, Refuse,
-    Resident, StripeAccount, Unit, decide::Asked,
-};
+use domain::{Actor, Aggregate, Command, Context, Facts, Hosted, Need, Refuse, decide::Asked};
 use event_store::{
     AppendError, Appended, BusinessClock, CommandContext, IdempotencyKey, Store, Stored,
     keyring::sha256,
+    positions::{self, Expected, Place},
+    seal::{self, KeyName},
     store::{LoadError, Scoped, StreamContext},
 };
-use events::{Event, Metadata, OrganizationId, Role};
+use events::{Event, Metadata, OrganizationId, Purpose, Role};
+use futures_util::future::try_join_all;
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Fault;
+use keys::Keys;
 
 /// How often contention is retried for a caller who named no version.
 const TRIES: u32 = 8;
@@ -47,6 +51,8 @@ pub struct Ask {
     pub client_address: Option<String>,
     pub idempotency_key: Option<String>,
     pub expect: Expect,
+    /// Whether the answer waits a little for its place in the log.
+    pub wants_position: bool,
 }
 
 impl Ask {
@@ -61,6 +67,7 @@ impl Ask {
             client_address: None,
             idempotency_key: None,
             expect: Expect::Anything,
+            wants_position: false,
         }
     }
 
@@ -93,6 +100,8 @@ pub struct Answer {
     pub appended: Appended,
     /// The answer was given before, under the same key.
     pub repeated: bool,
+    /// The organization's position of the last event, if it was wanted and the sequencer gave it soon.
+    pub position: Option<i64>,
 }
 
 /// Executes commands.
@@ -100,11 +109,13 @@ pub struct Answer {
 pub struct Engine {
     store: Arc<Store>,
     clock: BusinessClock,
+    keys: Keys,
 }
 
 impl Engine {
-    pub const fn new(store: Arc<Store>, clock: BusinessClock) -> Self {
-        Self { store, clock }
+    pub fn new(store: Arc<Store>, clock: BusinessClock) -> Self {
+        let keys = Keys::new(store.keyring().clone());
+        Self { store, clock, keys }
     }
 
     pub const fn store(&self) -> &Arc<Store> {
@@ -126,7 +137,7 @@ impl Engine {
         let mut end = Fault::Contention;
         for attempt in 0..TRIES {
             match self.attempt(command.clone(), id, ask, &context).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(self.placed(answer, ask).await),
                 Err(Fault::Contention | Fault::Store(AppendError::Retryable(_))) => {
                     tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
                 }
@@ -138,7 +149,8 @@ impl Engine {
             }
         }
         // A repeated key is rare and the append refuses it, so it is looked up only when the command was not simply accepted.
-        self.answered(&context).await?.ok_or(end)
+        let answer = self.answered(&context).await?.ok_or(end)?;
+        Ok(self.placed(answer, ask).await)
     }
 
     fn context<C: Command>(&self, ask: &Ask, body: &[u8]) -> CommandContext {
@@ -168,7 +180,7 @@ impl Engine {
             Some(Stored::OtherBody) => Err(Fault::KeyReused),
             Some(Stored::Answer(answer)) => {
                 let appended = serde_json::from_value(answer).map_err(AppendError::from)?;
-                Ok(Some(Answer { appended, repeated: true }))
+                Ok(Some(Answer { appended, repeated: true, position: None }))
             }
         }
     }
@@ -214,11 +226,19 @@ impl Engine {
                 return Ok(answer);
             }
             self.store.remember(context, &appended).await?;
-        } else {
-            // After a conflict the next attempt finds out whether the version that the caller named still stands.
-            scoped.commit(events, stream, std::collections::HashMap::new()).await.map_err(fault)?;
+            return Ok(Answer { appended, repeated: false, position: None });
         }
-        Ok(Answer { appended, repeated: false })
+        self.keys.make(key_names(ask, id, &events)?).await;
+        let place = (ask.organization, id, appended.version);
+        // Before the append, so that a fast sequencer is not missed.
+        let expected = ask.wants_position.then(|| self.store.positions().expect(place));
+        // After a conflict the next attempt finds out whether the version that the caller named still stands.
+        scoped.commit(events, stream, std::collections::HashMap::new()).await.map_err(fault)?;
+        let position = match expected {
+            Some(expected) => self.await_position(&appended.stream, place, expected).await,
+            None => None,
+        };
+        Ok(Answer { appended, repeated: false, position })
     }
 
     /// Loads what the decision looks at besides its own stream.
@@ -231,46 +251,85 @@ impl Engine {
             if needs.is_empty() {
                 break;
             }
-            for need in needs {
-                self.fact(&mut facts, need, scoped).await?;
-                loaded.push(need);
+            for known in try_join_all(needs.iter().map(|need| fact(*need, scoped))).await? {
+                add(&mut facts, known);
             }
+            loaded.extend(needs);
         }
         Ok(facts)
     }
 
-    async fn fact(&self, facts: &mut Facts, need: Need, scoped: &Scoped<'_>) -> Result<(), Fault> {
-        match need {
-            Need::Organization => {
-                facts.organization = Some(known::<Organization>(scoped, scoped.organization().0).await?);
-            }
-            Need::Property(id) => facts.property = Some(known::<Property>(scoped, id.0).await?),
-            Need::Unit(id) => facts.unit = Some(known::<Unit>(scoped, id.0).await?),
-            Need::Resident(id) => facts.resident = Some(known::<Resident>(scoped, id.0).await?),
-            Need::Invoice(id) => facts.invoice = Some(known::<Invoice>(scoped, id.0).await?),
-            Need::Credit(id) => facts.credit = Some(known::<Credit>(scoped, id.0).await?),
-            Need::Payment(id) => facts.payment = Some(known::<Payment>(scoped, id.0).await?),
-            Need::StripeAccount(id) => facts.stripe_account = Some(known::<StripeAccount>(scoped, id.0).await?),
-        }
-        Ok(())
-    }
-
     /// An aggregate's state, for workers that act on it.
     pub async fn state<A: Aggregate>(&self, organization: OrganizationId, id: Uuid) -> Result<A, Fault> {
-        let events = self.store.load::<Hosted<A>>(organization, &id.to_string()).await?;
-        Ok(events.into_iter().fold(A::default(), |mut state, envelope| {
-            state.evolve(&envelope.payload);
+        let events = self.store.replay::<Hosted<A>>(organization, &id.to_string()).await?;
+        Ok(events.iter().fold(A::default(), |mut state, event| {
+            state.evolve(event);
             state
         }))
     }
 
-    /// The organization's position of an answer's last event, if the sequencer gives it soon.
-    pub async fn position(&self, organization: OrganizationId, appended: &Appended) -> Result<Option<i64>, Fault> {
-        let place = (organization, appended.stream_id, appended.version);
-        let positions = self.store.positions();
-        let receiver = positions.expect(place);
-        Ok(positions.wait(self.store.pool(), &appended.stream, place, receiver, PATIENCE).await?)
+    /// The answer with the position of what was there before: nothing was appended that could have been waited for.
+    async fn placed(&self, mut answer: Answer, ask: &Ask) -> Answer {
+        let old = answer.repeated || answer.appended.events.is_empty();
+        if ask.wants_position && old && answer.appended.version > 0 {
+            let (stream, id) = (&answer.appended.stream, answer.appended.stream_id);
+            let place = (ask.organization, id, answer.appended.version);
+            let expected = self.store.positions().expect(place);
+            answer.position = match positions::lookup(self.store.pool(), stream, place).await {
+                Ok(Some(position)) => Some(position),
+                Ok(None) | Err(_) => self.await_position(stream, place, expected).await,
+            };
+        }
+        answer
     }
+
+    /// What was appended stays appended, whatever happens here.
+    async fn await_position(&self, stream: &str, place: Place, expected: Expected) -> Option<i64> {
+        let positions = self.store.positions();
+        positions.wait(self.store.pool(), stream, place, expected, PATIENCE).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the position of an event could not be looked up");
+            None
+        })
+    }
+}
+
+/// The keys that storing these events will need. Only callers with an address bring one for every stream that they touch.
+fn key_names<E: Serialize>(ask: &Ask, stream: Uuid, events: &[E]) -> Result<Vec<KeyName>, Fault> {
+    let mut names = Vec::new();
+    if ask.client_address.is_some() {
+        names.push(KeyName { organization: ask.organization, subject: stream, purpose: Purpose::Consent });
+        let events = serde_json::to_value(events).map_err(AppendError::from)?;
+        seal::key_names(ask.organization, &events, &mut names);
+    }
+    Ok(names)
+}
+
+/// One fact, alone among absent ones.
+async fn fact(need: Need, scoped: &Scoped<'_>) -> Result<Facts, Fault> {
+    let mut facts = Facts::default();
+    match need {
+        Need::Organization => facts.organization = Some(known(scoped, scoped.organization().0).await?),
+        Need::Property(id) => facts.property = Some(known(scoped, id.0).await?),
+        Need::Unit(id) => facts.unit = Some(known(scoped, id.0).await?),
+        Need::Resident(id) => facts.resident = Some(known(scoped, id.0).await?),
+        Need::Invoice(id) => facts.invoice = Some(known(scoped, id.0).await?),
+        Need::Credit(id) => facts.credit = Some(known(scoped, id.0).await?),
+        Need::Payment(id) => facts.payment = Some(known(scoped, id.0).await?),
+        Need::StripeAccount(id) => facts.stripe_account = Some(known(scoped, id.0).await?),
+    }
+    Ok(facts)
+}
+
+fn add(facts: &mut Facts, more: Facts) {
+    let Facts { organization, property, unit, resident, invoice, payment, stripe_account, credit } = more;
+    facts.organization = organization.or(facts.organization.take());
+    facts.property = property.or(facts.property.take());
+    facts.unit = unit.or(facts.unit.take());
+    facts.resident = resident.or(facts.resident.take());
+    facts.invoice = invoice.or(facts.invoice.take());
+    facts.payment = payment.or(facts.payment.take());
+    facts.stripe_account = stripe_account.or(facts.stripe_account.take());
+    facts.credit = credit.or(facts.credit.take());
 }
 
 /// Another aggregate; what is another organization's does not exist.
@@ -308,8 +367,8 @@ fn fault<R: Refuse>(error: AggregateError<R>) -> Fault {
 }
 
 /// What a stored answer becomes for a caller.
-pub fn answer_json(answer: &Answer, position: Option<i64>) -> Value {
-    let appended = &answer.appended;
+pub fn answer_json(answer: &Answer) -> Value {
+    let Answer { appended, repeated, position } = answer;
     let first = appended.version - i64::try_from(appended.events.len()).unwrap_or_default();
     let events: Vec<Value> = appended
         .events
@@ -326,6 +385,6 @@ pub fn answer_json(answer: &Answer, position: Option<i64>) -> Value {
         "events": events,
         "position": position,
         "consistency_token": position.map_or(token, |position| position.to_string()),
-        "repeated": answer.repeated,
+        "repeated": repeated,
     })
 }

@@ -46,7 +46,7 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
         "update engine.webhooks set attempts = attempts + 1, retry_at = now() + interval '20 seconds'
          where (provider, external_id) in (
              select provider, external_id from engine.webhooks
-             where state = 'received' and retry_at <= now() order by received_at limit 8 for update skip locked
+             where state = 'received' and retry_at <= now() order by received_at limit 24 for update skip locked
          )
          returning provider, external_id, body, attempts",
     )
@@ -75,12 +75,23 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
         };
         // A day of trying is enough; polling has converged meanwhile, and the row stays for a person.
         let state = if state == "received" && attempts > 300 { "failed" } else { state };
-        finish(pool, &provider, &external_id, state, note.as_deref(), after).await
+        Ok::<_, sqlx::Error>(Understood { provider, external_id, state, note, after })
     });
-    for finished in futures_util::future::join_all(work).await {
-        finished?;
+    let mut understood = Vec::with_capacity(count);
+    for one in futures_util::future::join_all(work).await {
+        understood.push(one?);
     }
+    finish(pool, &understood).await?;
     Ok(count)
+}
+
+/// What became of a webhook.
+struct Understood {
+    provider: String,
+    external_id: String,
+    state: &'static str,
+    note: Option<String>,
+    after: Duration,
 }
 
 /// Empties what was understood a week ago: a webhook's body may name people.
@@ -94,22 +105,22 @@ pub async fn forget_old(pool: &PgPool) -> Result<u64, sqlx::Error> {
     .map(|done| done.rows_affected())
 }
 
-async fn finish(
-    pool: &PgPool,
-    provider: &str,
-    id: &str,
-    state: &str,
-    note: Option<&str>,
-    after: Duration,
-) -> Result<(), sqlx::Error> {
+async fn finish(pool: &PgPool, understood: &[Understood]) -> Result<(), sqlx::Error> {
+    if understood.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
-        "update engine.webhooks set state = $3, note = $4, retry_at = now() + $5 where provider = $1 and external_id = $2",
+        "update engine.webhooks known set state = news.state, note = news.note,
+             retry_at = now() + make_interval(secs => news.after)
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[])
+             as news (provider, external_id, state, note, after)
+         where known.provider = news.provider and known.external_id = news.external_id",
     )
-    .bind(provider)
-    .bind(id)
-    .bind(state)
-    .bind(note)
-    .bind(after)
+    .bind(understood.iter().map(|one| one.provider.as_str()).collect::<Vec<_>>())
+    .bind(understood.iter().map(|one| one.external_id.as_str()).collect::<Vec<_>>())
+    .bind(understood.iter().map(|one| one.state).collect::<Vec<_>>())
+    .bind(understood.iter().map(|one| one.note.as_deref()).collect::<Vec<_>>())
+    .bind(understood.iter().map(|one| one.after.as_secs_f64()).collect::<Vec<_>>())
     .execute(pool)
     .await
     .map(|_| ())

@@ -206,42 +206,67 @@ pub async fn calling(pool: &PgPool, task: &Task) -> Result<Option<DateTime<Utc>>
 
 /// Writes an outcome, unless another worker has taken the row over.
 pub async fn finish(pool: &PgPool, task: &Task, done: &Done) -> Result<(), sqlx::Error> {
-    let (state, error, after) = match done {
-        Done::Finished => ("done", None, None),
-        Done::At { why, .. } => ("ready", Some(*why), None),
-        Done::Refused(why) => ("refused", Some(why.as_str()), None),
-        Done::Unresolved(why) => ("unresolved", Some(why.as_str()), None),
-        Done::Later { after, why } | Done::Again { after, why } | Done::Unsure { after, why } => {
-            ("ready", Some(why.as_str()), Some(*after))
-        }
-    };
-    // Whether a call is without an answer; absent: as `calling` left it. What an earlier attempt did stays in doubt.
-    let calling = match done {
-        Done::Finished | Done::Refused(_) | Done::Later { .. } | Done::At { .. } => Some(false),
-        Done::Again { .. } => Some(task.interrupted),
-        Done::Unsure { .. } | Done::Unresolved(_) => None,
-    };
-    // A look that went well is no failed attempt.
-    let attempts = matches!(done, Done::Later { .. } | Done::At { .. }).then_some(0);
-    let due = match done {
-        Done::At { when, .. } => Some(*when),
-        _ => None,
-    };
+    finish_all(pool, &[(task, done)]).await
+}
+
+/// What an outcome writes.
+struct Ended<'a> {
+    state: &'static str,
+    error: Option<&'a str>,
+    after: Option<f64>,
+    calling: Option<bool>,
+    attempts: Option<i32>,
+    due: Option<DateTime<Utc>>,
+}
+
+impl<'a> Ended<'a> {
+    fn of(task: &Task, done: &'a Done) -> Self {
+        let (state, error, after) = match done {
+            Done::Finished => ("done", None, None),
+            Done::At { why, .. } => ("ready", Some(*why), None),
+            Done::Refused(why) => ("refused", Some(why.as_str()), None),
+            Done::Unresolved(why) => ("unresolved", Some(why.as_str()), None),
+            Done::Later { after, why } | Done::Again { after, why } | Done::Unsure { after, why } => {
+                ("ready", Some(why.as_str()), Some(after.as_secs_f64()))
+            }
+        };
+        // Whether a call is without an answer; absent: as `calling` left it. What an earlier attempt did stays in doubt.
+        let calling = match done {
+            Done::Finished | Done::Refused(_) | Done::Later { .. } | Done::At { .. } => Some(false),
+            Done::Again { .. } => Some(task.interrupted),
+            Done::Unsure { .. } | Done::Unresolved(_) => None,
+        };
+        // A look that went well is no failed attempt.
+        let attempts = matches!(done, Done::Later { .. } | Done::At { .. }).then_some(0);
+        let due = match done {
+            Done::At { when, .. } => Some(*when),
+            _ => None,
+        };
+        Self { state, error, after, calling, attempts, due }
+    }
+}
+
+/// Writes several outcomes at once, or none of them.
+pub async fn finish_all(pool: &PgPool, tasks: &[(&Task, &Done)]) -> Result<(), sqlx::Error> {
+    let ended: Vec<Ended<'_>> = tasks.iter().map(|(task, done)| Ended::of(task, done)).collect();
     sqlx::query(
-        "update engine.outbox set state = $3, last_error = $4, lease_until = null, holder = null,
-             calling = coalesce($6, calling), attempts = coalesce($7, attempts),
-             retry_at = coalesce(now() + $5, '-infinity'), due_at = coalesce($8, due_at),
-             finished_at = case when $3 = 'ready' then null else now() end
-         where key = $1 and holder = $2",
+        "update engine.outbox task set state = ended.state, last_error = ended.error, lease_until = null, holder = null,
+             calling = coalesce(ended.calling, task.calling), attempts = coalesce(ended.attempts, task.attempts),
+             retry_at = coalesce(now() + make_interval(secs => ended.after), '-infinity'),
+             due_at = coalesce(ended.due_at, task.due_at),
+             finished_at = case when ended.state = 'ready' then null else now() end
+         from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bool[], $6::int[], $7::float8[], $8::timestamptz[])
+             as ended (key, holder, state, error, calling, attempts, after, due_at)
+         where task.key = ended.key and task.holder = ended.holder",
     )
-    .bind(&task.key)
-    .bind(task.holder)
-    .bind(state)
-    .bind(error)
-    .bind(after)
-    .bind(calling)
-    .bind(attempts)
-    .bind(due)
+    .bind(tasks.iter().map(|(task, _)| task.key.as_str()).collect::<Vec<_>>())
+    .bind(tasks.iter().map(|(task, _)| task.holder).collect::<Vec<_>>())
+    .bind(ended.iter().map(|ended| ended.state).collect::<Vec<_>>())
+    .bind(ended.iter().map(|ended| ended.error).collect::<Vec<_>>())
+    .bind(ended.iter().map(|ended| ended.calling).collect::<Vec<_>>())
+    .bind(ended.iter().map(|ended| ended.attempts).collect::<Vec<_>>())
+    .bind(ended.iter().map(|ended| ended.after).collect::<Vec<_>>())
+    .bind(ended.iter().map(|ended| ended.due).collect::<Vec<_>>())
     .execute(pool)
     .await
     .map(|_| ())
@@ -277,4 +302,45 @@ pub async fn counts(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
     sqlx::query_as("select state, count(*) from engine.outbox where state <> 'done' group by state order by state")
         .fetch_all(pool)
         .await
+}
+
+/// What waits in a lane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    pub lane: String,
+    /// To be done now.
+    pub due: i64,
+    /// Of those, how many a worker has.
+    pub under_way: i64,
+    /// Timers, and what is tried or looked at again.
+    pub later: i64,
+    /// For how many seconds the longest of those that are due has been.
+    pub oldest: f64,
+}
+
+/// What waits, by lane.
+pub async fn lanes(pool: &PgPool, business_now: DateTime<Utc>) -> Result<Vec<Waiting>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select lane, count(*) filter (where due) as due, count(*) filter (where due and lease_until > now()) as under_way,
+             count(*) filter (where not due) as later,
+             coalesce(extract(epoch from max(case when not due then null
+                 when retry_at = '-infinity' then $1 - due_at else now() - retry_at end)), 0)::float8 as oldest
+         from (select lane, due_at, retry_at, lease_until, due_at <= $1 and retry_at <= now() as due
+               from engine.outbox where state = 'ready') ready
+         group by lane order by lane",
+    )
+    .bind(business_now)
+    .fetch_all(pool)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Waiting {
+                lane: row.try_get("lane")?,
+                due: row.try_get("due")?,
+                under_way: row.try_get("under_way")?,
+                later: row.try_get("later")?,
+                oldest: row.try_get("oldest")?,
+            })
+        })
+        .collect()
 }

@@ -119,14 +119,18 @@ impl Reactor {
         }
         let mut transaction = self.store.pool().begin().await?;
         let mut entries = Vec::new();
+        let names: Vec<String> =
+            following.places.iter().map(|(_, subscription, _)| subscription.name().to_owned()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let locked = Subscription::lock_all(&names, &mut transaction).await?;
         for (process, subscription, position) in &mut following.places {
             // Another leader may have gone further meanwhile; its rows are there already.
-            let known = subscription.lock(&mut transaction).await?.unwrap_or(*position).max(*position);
+            let known = locked.get(subscription.name()).copied().unwrap_or(*position).max(*position);
             let news = page.events.iter().filter(|event| event.global_position > known);
             entries.extend(news.flat_map(|event| steps(process, event, following.incarnation)));
             *position = known.max(page.end);
-            subscription.advance(&mut transaction, *position).await?;
         }
+        Subscription::advance_all(&names, &mut transaction, page.end).await?;
         outbox::add(&mut transaction, &entries).await?;
         transaction.commit().await?;
         if !entries.is_empty() {

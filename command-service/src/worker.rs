@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -28,8 +28,12 @@ use crate::{
     outbox::{self, Done, Lane, Task},
 };
 
-/// How many tasks are under way at once.
-const AT_ONCE: usize = 16;
+/// How many tasks are under way at once: most of them wait for the database or a provider.
+const AT_ONCE: usize = 32;
+/// How long more work is waited for once there is some, so that one claim takes several tasks.
+const GATHER: Duration = Duration::from_millis(3);
+/// How many outcomes are written at once.
+const TOGETHER: usize = 64;
 /// How often the outbox is looked at when nothing wakes the worker.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often received webhooks are looked for.
@@ -76,6 +80,9 @@ impl Worker {
         keeper.spawn(keep(self.effects.engine.store().pool().clone(), self.holder, self.under_way.clone()));
         // Webhooks wait for their provider's answers; that must not hold up the outbox.
         keeper.spawn(take_in(self.effects.clone()));
+        let (end, ended) = mpsc::unbounded_channel();
+        let pool = self.effects.engine.store().pool().clone();
+        let writer = tokio::spawn(write_outcomes(pool, self.under_way.clone(), self.work.clone(), ended));
         while !*stop.borrow() {
             while running.try_join_next().is_some() {}
             let free = i64::try_from(places.available_permits()).unwrap_or_default();
@@ -87,21 +94,22 @@ impl Worker {
                     continue;
                 }
             };
-            if claimed.is_empty() {
-                let _ = timeout(LOOK, self.work.notified()).await;
-                continue;
-            }
             for task in claimed {
                 let Ok(place) = places.clone().acquire_owned().await else { return };
-                let (effects, under_way, work) = (self.effects.clone(), self.under_way.clone(), self.work.clone());
+                let (effects, end) = (self.effects.clone(), end.clone());
                 running.spawn(async move {
-                    one(&effects, &under_way, &task).await;
-                    drop(place);
-                    work.notify_one();
+                    let done = outcome(&effects, &task).await;
+                    // The writer ends after all tasks.
+                    let _ = end.send(Ended { task, done, _place: place });
                 });
+            }
+            if timeout(LOOK, self.work.notified()).await.is_ok() {
+                tokio::time::sleep(GATHER).await;
             }
         }
         while running.join_next().await.is_some() {}
+        drop(end);
+        let _ = writer.await;
     }
 
     /// Does what is due now until nothing is; returns how many tasks there were.
@@ -173,8 +181,55 @@ async fn keep(pool: PgPool, holder: Uuid, under_way: UnderWay) {
     }
 }
 
-/// Does one task and writes its outcome; whatever fails inside is tried again later.
+/// A task that was done, its outcome not yet written.
+struct Ended {
+    task: Task,
+    done: Done,
+    /// Free for another one when the outcome is written.
+    _place: OwnedSemaphorePermit,
+}
+
+/// Writes outcomes as they come, those that come while others are written together.
+async fn write_outcomes(
+    pool: PgPool,
+    under_way: UnderWay,
+    work: Arc<Notify>,
+    mut ended: mpsc::UnboundedReceiver<Ended>,
+) {
+    let mut some = Vec::with_capacity(TOGETHER);
+    while ended.recv_many(&mut some, TOGETHER).await > 0 {
+        let outcomes: Vec<(&Task, &Done)> = some.iter().map(|ended| (&ended.task, &ended.done)).collect();
+        if outbox::finish_all(&pool, &outcomes).await.is_err() {
+            // One that cannot be written must not hold up the others.
+            for (task, done) in outcomes {
+                write_outcome(&pool, task, done).await;
+            }
+        }
+        let mut under_way = locked(&under_way);
+        for ended in some.drain(..) {
+            under_way.remove(&ended.task.key);
+        }
+        drop(under_way);
+        work.notify_one();
+    }
+}
+
+async fn write_outcome(pool: &PgPool, task: &Task, done: &Done) {
+    if let Err(error) = outbox::finish(pool, task, done).await {
+        // The lease runs out and the task comes again; every effect can be repeated.
+        tracing::error!(task = task.key, %error, "a task's outcome could not be written");
+    }
+}
+
+/// Does one task and writes its outcome.
 async fn one(effects: &Effects, under_way: &UnderWay, task: &Task) {
+    let done = outcome(effects, task).await;
+    write_outcome(effects.engine.store().pool(), task, &done).await;
+    locked(under_way).remove(&task.key);
+}
+
+/// Does one task; whatever fails inside is tried again later.
+async fn outcome(effects: &Effects, task: &Task) -> Done {
     // A panic concerns this task only, and must not leave its row claimed for as long as the worker lives.
     let done = match AssertUnwindSafe(perform(effects, task)).catch_unwind().await {
         Err(_) => failed(task, "the task panicked".to_owned()),
@@ -188,11 +243,7 @@ async fn one(effects: &Effects, under_way: &UnderWay, task: &Task) {
     if let Done::Unresolved(why) = &done {
         tracing::error!(task = task.key, why, "a task is left to a person");
     }
-    if let Err(error) = outbox::finish(effects.engine.store().pool(), task, &done).await {
-        // The lease runs out and the task comes again; every effect can be repeated.
-        tracing::error!(task = task.key, %error, "a task's outcome could not be written");
-    }
-    locked(under_way).remove(&task.key);
+    done
 }
 
 /// Something inside failed, perhaps after a provider was called.

@@ -1,6 +1,7 @@
 //! `propty bench`: this machine against plain postgres-es and single inserts, in the same run. It reports and asserts nothing.
 
 mod baseline;
+mod charging;
 mod child;
 mod commands;
 mod connection;
@@ -96,6 +97,9 @@ async fn measure(scratch: &Scratch, settings: &Settings, size: Size, wanted: Wan
     };
     node.close().await;
     let report = report?;
+    if wanted.has(Measured::Charging, "autopay's machinery") {
+        figures.extend(charging::figures(scratch, settings, size).await?);
+    }
     if scratch.is_private() && wanted.has(Measured::Start, "start to ready") {
         figures.extend(starting::figures(scratch).await?);
     }

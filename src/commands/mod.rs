@@ -12,6 +12,8 @@ mod serve;
 mod status;
 mod token;
 
+pub use status::todays_run;
+
 use std::process::ExitCode;
 
 use host::{Settings, logs};

@@ -1,10 +1,17 @@
-//! `propty status`: the log, the read models, the outbox at a glance.
+//! `propty status`: the log, the read models, the outbox, today's charges by autopay at a glance.
 
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use command_service::outbox;
 use event_store::positions;
+use projections::{
+    QueryError, Visibility,
+    autopay::{Run, run as autopay_run},
+    status::ModelStatus,
+};
 use serde_json::json;
+use sqlx::PgPool;
 
 use host::Settings;
 
@@ -25,6 +32,8 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
     let waiting: i64 = sqlx::query_scalar("select count(*) from log.pending").fetch_one(pool).await?;
     let models = projections::status::status(pool).await?;
     let tasks = outbox::counts(pool).await?;
+    let lanes = outbox::lanes(pool, node.clock.now()).await?;
+    let today = todays_run(pool, &models, node.clock.now()).await?;
     let webhooks: Vec<(String, i64)> =
         sqlx::query_as("select state, count(*) from engine.webhooks group by state order by state")
             .fetch_all(pool)
@@ -42,6 +51,10 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
         let value = json!({
             "log": { "events": head, "unordered": waiting }, "read_models": models,
             "outbox": tasks.iter().map(|(state, count)| (state.clone(), json!(count))).collect::<serde_json::Map<_, _>>(),
+            "lanes": lanes.iter().map(|lane| (lane.lane.clone(), json!({
+                "due": lane.due, "under_way": lane.under_way, "later": lane.later, "oldest_seconds": lane.oldest.round(),
+            }))).collect::<serde_json::Map<_, _>>(),
+            "autopay_today": today,
             "webhooks": webhooks.iter().map(|(state, count)| (state.clone(), json!(count))).collect::<serde_json::Map<_, _>>(),
         });
         return Ok(format!("{value:#}\n"));
@@ -61,8 +74,44 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
     for (state, count) in tasks {
         let _ = writeln!(text, "outbox       {count} {state}");
     }
+    for lane in lanes {
+        let _ = write!(text, "  {:<10} {} due, {} of them under way", lane.lane, lane.due, lane.under_way);
+        if lane.due > 0 {
+            let _ = write!(text, ", the oldest for {:.0} s", lane.oldest);
+        }
+        let _ = writeln!(text, "; {} later", lane.later);
+    }
+    if let Some(today) = today {
+        let _ = writeln!(
+            text,
+            "autopay      today {} due: {} charged, {} in flight ({} unresolved), {} failed, {} waiting, {} held, {} not yet, \
+             {} settled otherwise",
+            today.total,
+            today.charged,
+            today.in_flight,
+            today.unresolved,
+            today.failed,
+            today.waiting,
+            today.held,
+            today.not_yet,
+            today.settled_otherwise,
+        );
+    }
     for (state, count) in webhooks {
         let _ = writeln!(text, "webhooks     {count} {state}");
     }
     Ok(text)
+}
+
+/// Today's charges of all organizations, each property's day in its own zone; nothing before the read models are first filled.
+pub async fn todays_run(pool: &PgPool, models: &[ModelStatus], now: DateTime<Utc>) -> Result<Option<Run>, sqlx::Error> {
+    if models.iter().any(|model| model.generation.is_none()) {
+        return Ok(None);
+    }
+    let mut connection = pool.acquire().await?;
+    match autopay_run(&mut connection, Visibility::default(), None, None, now).await {
+        Ok(run) => Ok(Some(run)),
+        Err(QueryError::Database(error)) => Err(error),
+        Err(other) => Err(sqlx::Error::Decode(other.into())),
+    }
 }

@@ -17,7 +17,7 @@ use crate::world::{Client, Options, Organization, Process, Resident, World, in_t
 /// How often propty is killed.
 const KILLS: u32 = 50;
 /// How long one step may take while propty is killed again and again.
-const LONG: Duration = Duration::from_secs(150);
+const LONG: Duration = Duration::from_secs(400);
 /// Residents with a mailbox that takes letters.
 const PAYERS: [&str; 10] = ["Ana", "Benoit", "Carol", "Dmitri", "Elena", "Henry", "Ines", "Jonas", "Karin", "Liam"];
 

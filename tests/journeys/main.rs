@@ -1,5 +1,6 @@
 //! Journeys: the binary driven from outside, as people and providers do.
 
+mod apart;
 mod authorization;
 mod autopay;
 mod bad_input;
@@ -8,6 +9,7 @@ mod conditions;
 mod crash;
 mod expired;
 mod faults;
+mod first_of_month;
 mod import;
 mod journey;
 mod ledger;

@@ -141,6 +141,11 @@ impl World {
         self.propty.log()
     }
 
+    /// The memory that propty holds, in MB; only Linux tells.
+    pub fn memory(&self) -> Option<u64> {
+        self.propty.memory()
+    }
+
     /// Kills propty without a warning.
     pub fn kill9(&self) {
         self.propty.kill9();

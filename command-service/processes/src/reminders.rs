@@ -12,6 +12,10 @@ pub fn react(event: &Recorded) -> Reaction {
             Step::effect(Effect::RemindOverdue { invoice_id }),
             Step::effect(Effect::AnnounceCharge { invoice_id }),
         ],
+        // What is open again is looked at again; one letter per due day all the same.
+        Some(InvoiceEvent::PaymentReversed { .. } | InvoiceEvent::WriteOffUndone {}) => {
+            vec![Step::effect(Effect::RemindOverdue { invoice_id })]
+        }
         _ => vec![],
     })
 }

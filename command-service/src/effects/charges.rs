@@ -76,9 +76,9 @@ pub async fn when_due(effects: &Effects, task: &Task, id: InvoiceId) -> Result<D
         Verdict::No(NoCharge::InFlight(_)) => {
             Ok(Done::Later { after: SOON, why: "another charge is under way".to_owned() })
         }
-        Verdict::No(NoCharge::NotEnabled | NoCharge::Charged | NoCharge::PresentedTooOften) => Ok(Done::Finished),
-        // Its retry has a timer of its own.
-        Verdict::Wait { until: Some(_), .. } => Ok(Done::Finished),
+        // A retry has a timer of its own.
+        Verdict::No(NoCharge::NotEnabled | NoCharge::Charged | NoCharge::PresentedTooOften)
+        | Verdict::Wait { until: Some(_), .. } => Ok(Done::Finished),
         Verdict::Wait { until: None, .. } => {
             decided(effects, task, DeferCharge { autopay_id, invoice_id: id, due_on }).await
         }

@@ -172,7 +172,7 @@ async fn overtaken(effects: &Effects, organization: OrganizationId, content: &Em
         | EmailContent::AutopayFailed { .. } => return Ok(false),
     };
     let invoice: Invoice = effects.engine.state(organization, invoice_id.0).await?;
-    let expected = invoice.expected().is_ok_and(|expected| expected.is_positive());
+    let expected = invoice.expected().is_ok_and(Money::is_positive);
     // Who paid at once still hears of the invoice.
     let told = matches!(content, EmailContent::InvoicePublished { .. });
     Ok(!expected && (!told || invoice.phase != domain::invoice::Phase::Published))

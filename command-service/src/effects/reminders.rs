@@ -8,7 +8,7 @@ use domain::{
     autopay::{Status, Verdict},
     invoice::Phase,
 };
-use events::{InvoiceId, MessageId, OrganizationId, StripeAccountId, property::BillingPolicy};
+use events::{InvoiceId, MessageId, Money, OrganizationId, StripeAccountId, property::BillingPolicy};
 use processes::effect::Occasion;
 
 use super::{Effects, occasions};
@@ -26,7 +26,7 @@ const LOOKS: i32 = 4;
 struct Due {
     invoice: Invoice,
     billing: BillingPolicy,
-    due_on: NaiveDate,
+    day: NaiveDate,
     now: DateTime<Utc>,
     autopay: Autopay,
     account: Option<StripeAccountId>,
@@ -38,7 +38,7 @@ impl Due {
         let engine = &effects.engine;
         let invoice: Invoice = engine.state(organization, id.0).await?;
         let (Some(terms), Some(content)) = (invoice.terms, &invoice.content) else { return Ok(None) };
-        let owed = invoice.balance().is_ok_and(|balance| balance.is_positive());
+        let owed = invoice.balance().is_ok_and(Money::is_positive);
         if invoice.phase != Phase::Published || invoice.written_off.is_some() || !owed {
             return Ok(None);
         }
@@ -46,16 +46,16 @@ impl Due {
         let Some(details) = property.details else { return Ok(None) };
         let autopay_id = Autopay::id(terms.property, terms.resident);
         let autopay = engine.state(organization, autopay_id.0).await?;
-        let (due_on, now, account) = (content.due_on, engine.clock().now(), details.stripe_account);
-        Ok(Some(Self { billing: details.billing, due_on, now, autopay, account, invoice }))
+        let (day, now, account) = (content.due_on, engine.clock().now(), details.stripe_account);
+        Ok(Some(Self { billing: details.billing, day, now, autopay, account, invoice }))
     }
 
     /// The moment of a letter so many days from the due day.
     fn moment(&self, days: i64) -> DateTime<Utc> {
         let count = Days::new(days.unsigned_abs());
-        let day = if days < 0 { self.due_on.checked_sub_days(count) } else { self.due_on.checked_add_days(count) };
+        let day = if days < 0 { self.day.checked_sub_days(count) } else { self.day.checked_add_days(count) };
         let zone = self.invoice.terms.map_or(events::TimeZone::UTC, |terms| terms.time_zone);
-        zone.at_hour(day.unwrap_or(self.due_on), HOUR)
+        zone.at_hour(day.unwrap_or(self.day), HOUR)
     }
 
     /// Whether autopay is going to take it without a word of the resident.
@@ -83,7 +83,7 @@ pub async fn before_due(effects: &Effects, task: &Task, id: InvoiceId) -> Result
     if due.is_taken_care_of(id) || due.invoice.claim.is_some() {
         return Ok(Done::Finished);
     }
-    let due_on = due.due_on;
+    let due_on = due.day;
     letter(effects, task, Occasion::PaymentReminder { invoice_id: id, overdue: false }, id, "before", due_on).await
 }
 
@@ -115,7 +115,7 @@ pub async fn overdue(effects: &Effects, task: &Task, id: InvoiceId) -> Result<Do
             return Ok(Done::Again { after: Duration::from_secs(60), why });
         }
     }
-    let due_on = due.due_on;
+    let due_on = due.day;
     letter(effects, task, Occasion::PaymentReminder { invoice_id: id, overdue: true }, id, "overdue", due_on).await
 }
 
@@ -126,7 +126,7 @@ pub async fn announce(effects: &Effects, task: &Task, id: InvoiceId) -> Result<D
     if due.now < when {
         return Ok(Done::At { when, why: "not yet time to announce the charge" });
     }
-    let charge_on = due.due_on;
+    let charge_on = due.day;
     let zone = due.invoice.terms.map_or(events::TimeZone::UTC, |terms| terms.time_zone);
     if !due.is_taken_care_of(id) || due.now >= zone.at_hour(charge_on, due.billing.charge_hour) {
         return Ok(Done::Finished);

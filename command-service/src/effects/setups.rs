@@ -33,17 +33,16 @@ pub async fn open(effects: &Effects, task: &Task, id: AutopayId, setup: SetupId)
     let first = effects.calling(task).await?;
     let stripe = &effects.providers.stripe;
     // One customer per enrollment and account.
-    let customer = match customer_at(effects, organization, id, &account).await? {
-        Some(known) => known,
-        None => {
-            let tags = CustomerTags { organization: organization.0, resident: resident.0, property: property.0 };
-            match stripe.create_customer(&account, &format!("customer:{id}:{account}"), &tags).await {
-                Outcome::Done(customer) => {
-                    remember_as(effects, organization, STREAM, id.0, &format!("{account}/{customer}")).await?;
-                    customer
-                }
-                other => return unfinished(effects, task, &ask, id, setup, other).await,
+    let customer = if let Some(known) = customer_at(effects, organization, id, &account).await? {
+        known
+    } else {
+        let tags = CustomerTags { organization: organization.0, resident: resident.0, property: property.0 };
+        match stripe.create_customer(&account, &format!("customer:{id}:{account}"), &tags).await {
+            Outcome::Done(customer) => {
+                remember_as(effects, organization, STREAM, id.0, &format!("{account}/{customer}")).await?;
+                customer
             }
+            other => return unfinished(effects, task, &ask, id, setup, other).await,
         }
     };
     let round = if Utc::now() - first < KEY_HOLDS { 0 } else { task.attempts };

@@ -24,8 +24,7 @@ pub async fn execute(
     let ask = ask(&caller, request)?;
     let body = json(request, body).await?;
     let answer = effects.registry.execute(&effects.engine, &name, body, ask).await?;
-    let position = effects.engine.position(caller.organization, &answer.appended).await?;
-    let told = answer_json(&answer, position);
+    let told = answer_json(&answer);
     let mut response = respond(StatusCode::OK, &told);
     let headers = response.headers_mut();
     if let Ok(tag) = format!("\"{}\"", answer.appended.version).parse() {

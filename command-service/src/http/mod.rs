@@ -73,6 +73,7 @@ fn ask(caller: &Caller, request: &poem::Request) -> Result<Ask, Problem> {
         client_address: caller.address.clone(),
         idempotency_key: idempotency_key(request)?,
         expect: expect(request)?,
+        wants_position: true,
     })
 }
 

@@ -125,10 +125,10 @@ pub async fn open(
     let organization = OrganizationId(organization.ok_or_else(invalid)?);
     let ask = Ask {
         client_address: state.authenticator.address(request),
+        wants_position: true,
         ..Ask::internal(organization, Role::Process, "sign-in", Uuid::now_v7())
     };
     let answer = engine.execute(OpenSession { sign_in_id: id }, &ask).await?;
-    let position = engine.position(organization, &answer.appended).await?;
     state.authenticator.await_session(id).await?;
     let mut cookie = Cookie::new_with_str(SESSION_COOKIE, credentials.session(id));
     cookie.set_path("/");
@@ -137,7 +137,7 @@ pub async fn open(
     cookie.set_secure(state.secure_cookies);
     cookie.set_max_age(SESSION_LASTS.to_std().unwrap_or_default());
     jar.add(cookie);
-    Ok(respond(StatusCode::CREATED, &json!({ "session_id": id, "position": position })))
+    Ok(respond(StatusCode::CREATED, &json!({ "session_id": id, "position": answer.position })))
 }
 
 /// Signs the caller out.

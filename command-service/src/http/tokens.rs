@@ -42,8 +42,7 @@ pub async fn issue_token(
     let token_id = TokenId(Uuid::now_v7());
     let expires_at = expires_at.unwrap_or_else(|| engine.clock().now() + TimeDelta::days(90));
     let command = IssueAccessToken { token_id, hash: token.hash.clone(), label, role, property_id, expires_at };
-    let answer = engine.execute(command, ask).await?;
-    engine.position(ask.organization, &answer.appended).await?;
+    engine.execute(command, &Ask { wants_position: true, ..ask.clone() }).await?;
     Ok((token_id, token, expires_at))
 }
 

@@ -46,7 +46,8 @@ pub(super) async fn setup_intent(
     let Some(setup) = autopay.setup() else { return Ok(Verdict::Ignored("not one of our set-ups")) };
     let known = setup.intent.as_deref() == Some(intent) && setup.external.as_ref() == Some(account);
     // Anybody can write ids into an account's metadata: only what we are about to learn ourselves is taken from there.
-    if !known && !(setup.intent.is_none() && hinted_setup == Some(setup.id.0)) {
+    let learning = setup.intent.is_none() && hinted_setup == Some(setup.id.0);
+    if !(known || learning) {
         return Ok(Verdict::Ignored("of another set-up than the present one"));
     }
     if setup.intent.is_none() {

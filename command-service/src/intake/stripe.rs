@@ -2,6 +2,7 @@
 
 use domain::{
     Payment, StripeAccount,
+    payment::Phase,
     refund::RefundPhase,
     stripe_account::{AccountReport, RecordStripeAccount},
 };
@@ -87,6 +88,11 @@ async fn payment_intent(
     let Some(request) = &payment.request else { return Ok(Verdict::Ignored("not submitted by us")) };
     if notice.account.as_ref() != Some(&request.account) {
         return Ok(Verdict::Ignored("from another account than the payment's"));
+    }
+    // Paid, and what Stripe kept is known: it says nothing else of a PaymentIntent, and a call less is one more for others. What
+    // becomes of the money later has notices of its own.
+    if payment.phase == Phase::Succeeded && payment.settled {
+        return Ok(Verdict::Done);
     }
     match effects.providers.stripe.payment_intent(&request.account, intent).await {
         Outcome::Done(snapshot) => {

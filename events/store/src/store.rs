@@ -126,7 +126,11 @@ impl Store {
 
     /// The same events without what surrounds them: what a decision needs. Read together with other callers' streams when there
     /// are any.
-    async fn replay<A: Aggregate>(&self, organization: OrganizationId, id: &str) -> Result<Vec<A::Event>, LoadError> {
+    pub async fn replay<A: Aggregate>(
+        &self,
+        organization: OrganizationId,
+        id: &str,
+    ) -> Result<Vec<A::Event>, LoadError> {
         let loading = self.loads.begin();
         match loading.together(A::TYPE, &format!("{organization}/{id}")).await {
             Some(stored) => self.decoded::<A>(organization, stored).await,

@@ -1,6 +1,6 @@
 //! Reading the log in order, with a checkpoint that commits together with what the subscriber writes.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use cqrs_es::persist::SerializedEvent;
@@ -71,6 +71,31 @@ impl Subscription {
             .execute(connection)
             .await
             .map(|_| ())
+    }
+
+    /// As [`Self::lock`], for several that go on together: their checkpoints by name.
+    pub async fn lock_all(names: &[&str], connection: &mut PgConnection) -> Result<HashMap<String, i64>, sqlx::Error> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "select subscriber, global_position from engine.checkpoints where subscriber = any($1)
+             order by subscriber for update",
+        )
+        .bind(names)
+        .fetch_all(connection)
+        .await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Moves several checkpoints that are locked; who is further stays there.
+    pub async fn advance_all(names: &[&str], connection: &mut PgConnection, to: i64) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "update engine.checkpoints set global_position = $2, updated_at = now()
+             where subscriber = any($1) and global_position < $2",
+        )
+        .bind(names)
+        .bind(to)
+        .execute(connection)
+        .await
+        .map(|_| ())
     }
 
     /// Up to `limit` events after a position.

@@ -88,7 +88,8 @@ impl<'a> World<'a> {
         self.append(&events).await
     }
 
-    async fn append(&self, events: &[NewEvent]) -> Result<(), Failure> {
+    /// Appends what is not measured.
+    pub async fn append(&self, events: &[NewEvent]) -> Result<(), Failure> {
         for events in events.chunks(AT_ONCE) {
             let context = CommandContext {
                 metadata: Metadata {
@@ -133,7 +134,8 @@ impl<'a> World<'a> {
     }
 }
 
-fn row<E: Event + serde::Serialize>(id: Uuid, version: usize, event: &E) -> Result<NewEvent, Failure> {
+/// An event to be appended.
+pub fn row<E: Event + serde::Serialize>(id: Uuid, version: usize, event: &E) -> Result<NewEvent, Failure> {
     Ok(NewEvent {
         stream: E::STREAM,
         stream_id: id,

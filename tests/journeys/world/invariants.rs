@@ -79,6 +79,9 @@ impl World {
         self.assert_money().await;
         self.assert_letters().await;
         self.assert_neighbour().await;
+        let checked = self.propty(&["ledger", "check"]).await;
+        let told = [checked.stdout, checked.stderr].concat();
+        assert!(checked.status.success(), "the ledger does not hold: {}", String::from_utf8_lossy(&told));
         let log = self.propty_log();
         assert!(!log.contains("panicked"), "propty panicked:\n{log}");
     }

@@ -82,6 +82,14 @@ impl Process {
         }
     }
 
+    /// The memory that it holds, in MB; only Linux tells.
+    pub fn memory(&self) -> Option<u64> {
+        let id = self.child.lock().expect("a child").as_ref()?.id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let held = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        held.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes / 1024)
+    }
+
     /// Whether it has ended by itself.
     pub fn has_ended(&self) -> bool {
         let mut child = self.child.lock().expect("a child");

@@ -270,7 +270,10 @@ impl Command for ReturnCharge {
         // A late return kills the mandate. Of a method that was replaced since, it says nothing about the present one, but
         // what the bank sent back is not taken from elsewhere without the resident's word.
         let dead = state.method().is_some_and(|method| method.payment_method == charge.payment_method);
-        let pauses = state.pause().is_none_or(|pause| dead && !pause.new_method_required);
+        // The end of the mandate is told apart, and may have been heard first: why it ended says more.
+        let pauses = state
+            .pause()
+            .is_none_or(|pause| dead && (!pause.new_method_required || pause.reason == PauseReason::MandateRevoked));
         if pauses {
             events.push(AutopayEvent::AutopayPaused { reason, new_method_required: dead });
         }
