@@ -81,7 +81,12 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
     for one in futures_util::future::join_all(work).await {
         understood.push(one?);
     }
-    finish(pool, &understood).await?;
+    if finish(pool, &understood).await.is_err() {
+        // One that cannot be written must not hold up the others.
+        for one in &understood {
+            finish(pool, std::slice::from_ref(one)).await?;
+        }
+    }
     Ok(count)
 }
 

@@ -18,8 +18,6 @@ use crate::{
 
 /// The hour (UTC) at which the day before is compared: by then its webhooks have come.
 const HOUR: u32 = 3;
-/// How far apart Stripe's time of a movement and our recording of it may be.
-const SLACK: TimeDelta = TimeDelta::days(2);
 /// The same for what takes its time: a bank debit is on the balance days before it succeeds, a refund before it arrives.
 const SLOW: TimeDelta = TimeDelta::days(14);
 /// How far back the first comparison looks.
@@ -73,29 +71,35 @@ async fn compare(
     until: DateTime<Utc>,
 ) -> Result<(u32, Vec<Difference>), Stop> {
     effects.calling(task).await?;
-    let booked = booked(effects, task.organization, id, from - SLACK).await?;
-    let range = BalanceRange::Created { from: from - SLACK, to: until };
+    let booked = booked(effects, task.organization, id, from - SLOW).await?;
+    let range = BalanceRange::Created { from: from - SLOW, to: until };
     let seen = movements(effects, task, external, &range).await?;
+    // A bank debit that failed took back what it had announced; neither is in the books.
+    let taken_back: BTreeSet<&str> = seen
+        .iter()
+        .filter(|item| item.kind == "payment_failure_refund")
+        .filter_map(|item| item.source.as_deref())
+        .collect();
+    let counts = |item: &&BalanceItem| !item.source.as_deref().is_some_and(|source| taken_back.contains(source));
     let mut differences = Vec::new();
     let mut compared = 0;
-    for item in seen.iter().filter(|item| item.created >= from) {
+    for item in seen.iter().filter(counts).filter(|item| (from..until).contains(&judged_at(item))) {
         compared += 1;
         differences.extend(difference(item, &booked));
     }
-    let mut known: BTreeSet<String> = seen.iter().flat_map(references).map(str::to_owned).collect();
+    let known: BTreeSet<&str> = seen.iter().flat_map(references).collect();
     let expected = booked.iter().filter(|(_, entry)| entry.expected && (from..until).contains(&entry.at));
-    let expected: Vec<_> = expected.filter(|(reference, _)| !known.contains(*reference)).collect();
-    if !expected.is_empty() {
-        let earlier = BalanceRange::Created { from: from - SLOW, to: from - SLACK };
-        let earlier = movements(effects, task, external, &earlier).await?;
-        known.extend(earlier.iter().flat_map(references).map(str::to_owned));
-    }
-    for (reference, entry) in expected.into_iter().filter(|(reference, _)| !known.contains(*reference)) {
+    for (reference, entry) in expected.filter(|(reference, _)| !known.contains(reference.as_str())) {
         let (kind, amount) = (DifferenceKind::NotAtStripe, Some(entry.amount));
         differences.push(Difference { kind, reference: reference.clone(), booked: amount, seen: None });
     }
     differences.extend(payouts(effects, task, external, from, until).await?);
     Ok((compared, differences))
+}
+
+/// When a movement should be in the books. A bank debit is announced days before it succeeds or fails.
+fn judged_at(item: &BalanceItem) -> DateTime<Utc> {
+    if item.kind == "payment" { item.available_on } else { item.created }
 }
 
 /// A movement as the books have it.

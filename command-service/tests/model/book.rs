@@ -122,7 +122,6 @@ pub struct Book {
     pub payments: BTreeMap<Uuid, Payment>,
     pub enrollment: Enrollment,
     pub credit: i64,
-    pub account_active: bool,
     account_connected: bool,
     /// What must not have happened.
     pub wrongs: Vec<String>,
@@ -137,7 +136,6 @@ impl Book {
             payments: BTreeMap::new(),
             enrollment: Enrollment::default(),
             credit: 0,
-            account_active: false,
             account_connected: true,
             wrongs: Vec::new(),
         }
@@ -227,7 +225,11 @@ impl Book {
                 self.must(free && published, || "one claim at a time".to_owned(), fact);
                 self.must(amount > 0 && amount <= before, || "no more is claimed than is due".to_owned(), fact);
                 let known = self.payments.get(&payment).cloned().unwrap_or_default();
-                self.must(known.requested && known.amount == amount, || "what is claimed was asked for".to_owned(), fact);
+                self.must(
+                    known.requested && known.amount == amount,
+                    || "what is claimed was asked for".to_owned(),
+                    fact,
+                );
                 if known.autopay {
                     self.must(
                         amount == before && !invoice.written_off,
@@ -368,15 +370,10 @@ impl Book {
 
     fn of_account(&mut self, fact: &Fact) {
         match fact.name.as_str() {
-            "StripeAccountStatusChanged" => self.account_active = fact.body["status"] == "Active",
             "StripeAccountDisconnected" => self.account_connected = false,
-            "StripeReconnectionRequested" => (self.account_connected, self.account_active) = (true, false),
+            "StripeReconnectionRequested" => self.account_connected = true,
             _ => {}
         }
-    }
-
-    pub const fn takes_payments(&self) -> bool {
-        self.account_active && self.account_connected
     }
 
     pub const fn connected(&self) -> bool {

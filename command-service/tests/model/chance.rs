@@ -42,7 +42,9 @@ impl Chance {
     }
 
     pub fn id(&mut self) -> Uuid {
-        uuid::Builder::from_random_bytes([self.next().to_be_bytes(), self.next().to_be_bytes()].concat().try_into().unwrap_or_default())
-            .into_uuid()
+        uuid::Builder::from_random_bytes(
+            [self.next().to_be_bytes(), self.next().to_be_bytes()].concat().try_into().unwrap_or_default(),
+        )
+        .into_uuid()
     }
 }

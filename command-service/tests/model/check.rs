@@ -26,7 +26,7 @@ impl Run<'_> {
     pub async fn check(&mut self) -> Result<(), String> {
         self.read().await;
         let mut wrongs = std::mem::take(&mut self.book.wrongs);
-        self.money(&mut wrongs);
+        self.books(&mut wrongs);
         self.set_ups(&mut wrongs);
         self.states(&mut wrongs).await;
         self.letters(&mut wrongs).await;
@@ -35,7 +35,7 @@ impl Run<'_> {
     }
 
     /// Stripe's money, payment by payment and invoice by invoice.
-    fn money(&self, wrongs: &mut Vec<String>) {
+    fn books(&self, wrongs: &mut Vec<String>) {
         let intents = self.house.objects("payment_intents", &self.home.account);
         let refunds = self.house.objects("refunds", &self.home.account);
         let disputes = self.house.objects("disputes", &self.home.account);
@@ -73,7 +73,9 @@ impl Run<'_> {
             must(wrongs, booked == (charged - refunded - taken).max(0), || {
                 format!("{stripe}: charged {charged}, refunded {refunded}, disputed {taken}, booked {booked}")
             });
-            must(wrongs, known.succeeded == succeeded, || format!("{stripe} is {}, our payment differs", intent["status"]));
+            must(wrongs, known.succeeded == succeeded, || {
+                format!("{stripe} is {}, our payment differs", intent["status"])
+            });
         }
         for (payment, count) in of_payment {
             must(wrongs, count == 1, || format!("{count} PaymentIntents of payment {payment}"));
@@ -127,7 +129,9 @@ impl Run<'_> {
         });
         for (payment, charge) in &ours.charges {
             let their_end = theirs.charge(PaymentId(*payment)).and_then(|charge| charge.end);
-            must(wrongs, their_end.is_some() == charge.end.is_some(), || format!("the end of charge {payment} differs"));
+            must(wrongs, their_end.is_some() == charge.end.is_some(), || {
+                format!("the end of charge {payment} differs")
+            });
             let over = self.book.payments.get(payment).is_some_and(|payment| !payment.open());
             must(wrongs, !over || charge.end.is_some(), || format!("the charge of {payment} goes on after its end"));
         }
@@ -135,7 +139,8 @@ impl Run<'_> {
         let credit: Credit = engine.state(organization, credit.0).await.expect("a credit");
         let credit = credit.balance.map_or(0, |balance| balance.amount());
         must(wrongs, credit == self.book.credit, || format!("credit is {credit}, not {}", self.book.credit));
-        let granted = self.granted + self.book.invoices.values().map(|invoice| invoice.overpaid - invoice.credited).sum::<i64>();
+        let granted =
+            self.granted + self.book.invoices.values().map(|invoice| invoice.overpaid - invoice.credited).sum::<i64>();
         must(wrongs, granted == credit, || format!("{granted} of credit came, {credit} is there"));
     }
 
@@ -145,13 +150,8 @@ impl Run<'_> {
         for fact in self.book.facts.iter().filter(|fact| fact.name == "EmailRequested") {
             messages.entry(fact.body["cause"].as_str().unwrap_or_default().to_owned()).or_default().push(fact.id);
         }
-        let unknown: BTreeSet<Uuid> = self
-            .book
-            .facts
-            .iter()
-            .filter(|fact| fact.name == "EmailOutcomeUnknown")
-            .map(|fact| fact.id)
-            .collect();
+        let unknown: BTreeSet<Uuid> =
+            self.book.facts.iter().filter(|fact| fact.name == "EmailOutcomeUnknown").map(|fact| fact.id).collect();
         let emails = self.house.emails();
         let sent = |message: Uuid| {
             let name = message.to_string();
@@ -209,7 +209,10 @@ impl Run<'_> {
             must(&mut wrongs, known.claim.is_none(), || format!("{invoice} is still claimed: {known:?}"));
             let Some(since) = enrollment.since.filter(|_| enrollment.standing == Standing::Active) else { continue };
             let moment = self.book.moment(known.due_on, self.home.charge_hour).max(known.dated);
-            let bank_limit = enrollment.method.as_ref().is_some_and(|(method, bank)| *bank && enrollment.presented(*invoice, method) > 2);
+            let bank_limit = enrollment
+                .method
+                .as_ref()
+                .is_some_and(|(method, bank)| *bank && enrollment.presented(*invoice, method) > 2);
             let ours = known.phase == Phase::Published
                 && known.payable()
                 && !known.troubled

@@ -89,10 +89,6 @@ impl Enrollment {
         matches!(self.standing, Standing::Active | Standing::Paused)
     }
 
-    pub const fn setting_up(&self) -> bool {
-        self.setup.is_some()
-    }
-
     pub fn charged(&self, invoice: Uuid) -> bool {
         self.charges.values().any(|charge| charge.invoice == invoice && charge.end == Some(End::Succeeded))
     }
@@ -246,8 +242,7 @@ impl Enrollment {
         }
         self.held.remove(&invoice);
         self.waiting.retain(|waiting| *waiting != invoice);
-        self.charges
-            .insert(payment, Charge { invoice, amount, method, end: None, attempt, bank, life: self.life });
+        self.charges.insert(payment, Charge { invoice, amount, method, end: None, attempt, bank, life: self.life });
     }
 
     fn failed(&mut self, book: &mut Book, fact: &Fact, invoice: Uuid) {
@@ -300,7 +295,9 @@ impl Enrollment {
             return None;
         }
         let (method, bank) = self.method.clone()?;
-        if self.standing == Standing::Paused && (self.new_method || self.failure.is_some_and(|failure| failure.invoice != charge.invoice)) {
+        if self.standing == Standing::Paused
+            && (self.new_method || self.failure.is_some_and(|failure| failure.invoice != charge.invoice))
+        {
             return None;
         }
         let replaced = method != charge.method;
@@ -316,10 +313,8 @@ impl Enrollment {
 
     fn resumed(&mut self, book: &mut Book, fact: &Fact) {
         book.must(self.standing == Standing::Paused, || "only a pause ends".to_owned(), fact);
-        let settled = |invoice: Uuid| {
-            let known = book.invoices.get(&invoice);
-            known.is_none_or(|known| !known.payable()) || self.charged(invoice)
-        };
+        let open: Vec<Uuid> = book.invoices.iter().filter(|(_, known)| known.payable()).map(|(id, _)| *id).collect();
+        let settled = |invoice: Uuid| !open.contains(&invoice) || self.charged(invoice);
         let because = fact.body["because"].as_str().unwrap_or_default();
         let fits = match because {
             "RetrySucceeded" | "InvoiceSettled" => {

@@ -89,7 +89,8 @@ impl Endpoint for Inbox {
 pub struct House {
     name: String,
     database: Database,
-    positions: Positions,
+    /// One for all: each has connections of its own.
+    sequencer: Sequencer,
     pub effects: Effects,
     pub board: Switchboard,
     pub inbox: Inbox,
@@ -138,6 +139,7 @@ impl House {
         reactor::register(&store).await.expect("checkpoints");
         let clock = BusinessClock::open(database.engine.clone()).await.expect("a clock");
 
+        let sequencer = Sequencer::new(database.engine.clone(), positions);
         let inbox = Inbox::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -185,7 +187,7 @@ impl House {
         };
         let board = sandbox.switchboard();
         let browser = reqwest::Client::builder().no_proxy().build().expect("a browser");
-        Self { name, database, positions, effects, board, inbox, sandbox, stripe_api, browser, receiver }
+        Self { name, database, sequencer, effects, board, inbox, sandbox, stripe_api, browser, receiver }
     }
 
     pub async fn demolish(self) {
@@ -241,14 +243,12 @@ impl House {
         Reactor::new(self.effects.engine.store().clone(), Arc::new(Notify::new()))
     }
 
-    /// Orders everything that was appended; the log's head then.
-    pub async fn sequence(&self) -> i64 {
+    /// Orders everything that was appended.
+    pub async fn sequence(&self) {
         let lease = Lease::acquire(self.pool(), "sequencer", Uuid::now_v7()).await.expect("an answer");
         let lease = lease.expect("a free lease");
-        let sequencer = Sequencer::new(self.pool().clone(), self.positions.clone());
-        while sequencer.step(&lease).await.expect("a step").expect("a held lease") > 0 {}
+        while self.sequencer.step(&lease).await.expect("a step").expect("a held lease") > 0 {}
         lease.release(self.pool()).await.expect("a release");
-        event_store::positions::head(self.pool()).await.expect("a head")
     }
 
     /// As if whoever held a row had died and every pause had passed.
@@ -263,11 +263,13 @@ impl House {
     /// Lets business time pass. What the machine's clock measures at providers passes with it.
     pub async fn advance(&self, by: TimeDelta) {
         self.effects.engine.clock().advance(by).await.expect("a later time");
-        sqlx::query("update engine.outbox set first_called_at = first_called_at - $1 where first_called_at is not null")
-            .bind(by)
-            .execute(self.pool())
-            .await
-            .expect("older calls");
+        sqlx::query(
+            "update engine.outbox set first_called_at = first_called_at - $1 where first_called_at is not null",
+        )
+        .bind(by)
+        .execute(self.pool())
+        .await
+        .expect("older calls");
         self.board.arrive();
     }
 
@@ -299,40 +301,66 @@ impl House {
 
     /// Everything that follows and is due, all webhooks delivered, every failure repeated: until nothing is news any more.
     pub async fn settle(&self) -> Result<(), String> {
-        let mut before = -1;
         for _ in 0..ROUNDS {
+            let before = event_store::positions::head(self.pool()).await.map_err(|error| error.to_string())?;
             self.arrived().await;
             for notice in self.inbox.take() {
                 self.deliver(&notice).await;
             }
             self.hurry().await;
-            let mut head = self.sequence().await;
-            self.reactor().catch_up().await.map_err(|error| error.to_string())?;
+            self.react().await?;
             loop {
                 let done = self.worker().drain().await.map_err(|error| error.to_string())?;
-                head = self.sequence().await.max(head);
-                let read = self.reactor().catch_up().await.map_err(|error| error.to_string())?;
-                if done == 0 && read == 0 {
+                let read = self.react().await?;
+                if done == 0 && !read {
                     break;
                 }
             }
             self.arrived().await;
             let waiting = self.inbox.take();
-            let quiet = waiting.is_empty() && head == before && self.unfinished().await.is_empty();
+            let quiet = waiting.is_empty() && !self.news(before).await && self.unfinished().await.is_empty();
             self.inbox.put_back(waiting);
             if quiet {
                 return Ok(());
             }
-            before = head;
         }
         Err(format!("it does not come to rest: {:#?}", self.unfinished().await))
+    }
+
+    /// Orders what was appended and lets the processes react; whether there was anything.
+    async fn react(&self) -> Result<bool, String> {
+        let news: bool = sqlx::query_scalar(
+            "select exists (select from log.pending)
+                 or exists (select from engine.checkpoints cross join log.head
+                            where checkpoints.global_position < head.global_position and subscriber like 'process/%')",
+        )
+        .fetch_one(self.pool())
+        .await
+        .map_err(|error| error.to_string())?;
+        if news {
+            self.sequence().await;
+            self.reactor().catch_up().await.map_err(|error| error.to_string())?;
+        }
+        Ok(news)
+    }
+
+    /// Whether anything happened that something else may have waited for.
+    async fn news(&self, after: i64) -> bool {
+        sqlx::query_scalar(
+            "select exists (select from log.entries where global_position > $1
+                 and aggregate_type <> 'email' and event_type <> 'AccountReconciled')",
+        )
+        .bind(after)
+        .fetch_one(self.pool())
+        .await
+        .expect("an answer")
     }
 
     /// What failed and is to be tried again.
     async fn unfinished(&self) -> Vec<(String, String)> {
         sqlx::query_as(
             "select name || ' ' || body::text, coalesce(last_error, '') from engine.outbox
-             where state = 'ready' and due_at <= $1 and attempts > 0
+             where state = 'ready' and due_at <= $1 and attempts > 0 and last_error is distinct from 'still open'
              union all
              select provider || ' webhook', coalesce(note, '') from engine.webhooks where state = 'received'",
         )

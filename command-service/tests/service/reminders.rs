@@ -159,7 +159,6 @@ async fn what_was_due_before_autopay_was_on_is_reminded_of() {
     world.live_until(nine(&world, invoice, 1).await).await;
     world.is_not_charged(invoice).await;
     assert_eq!(world.letters(REMINDER, invoice), 1);
-    repeats_change_nothing(&world).await;
 }
 
 #[tokio::test]

@@ -198,9 +198,14 @@ async fn other_invoices_wait_and_are_charged_in_the_order_of_their_due_days() {
     world.resident_does("ReactivateAutopay", json!({})).await;
     let waiting = world.told(autopay_id().0, "AutopayResumed").await["waiting"].clone();
     assert_eq!(waiting, json!([failed, sooner, later]));
+    // One after the other: were one of them declined, the rest would wait.
     world.settle_at_last().await;
-    for invoice in [failed, sooner, later] {
+    for (invoice, next) in [(failed, Some(sooner)), (sooner, Some(later)), (later, None)] {
         world.is_charged_once(invoice).await;
+        if let Some(next) = next {
+            assert_eq!(world.charges(next).await, (0, 0));
+        }
+        world.live_until(world.now() + TimeDelta::seconds(5)).await;
     }
     repeats_change_nothing(&world).await;
 }

@@ -45,7 +45,8 @@ pub struct World {
     pub stripe: Arc<FakeStripe>,
     pub mail: Arc<FakeMail>,
     pub organization: OrganizationId,
-    pub positions: Positions,
+    /// One for all: each has a connection of its own until the database is closed.
+    sequencer: Sequencer,
     /// What the property bills in.
     pub currency: &'static str,
 }
@@ -88,7 +89,9 @@ impl World {
         };
         stripe.follow(effects.engine.clock().clone());
         let organization = OrganizationId(Uuid::now_v7());
-        Self { admin, database, effects, stripe, mail, organization, positions, currency: "CAD" }
+        let sequencer = Sequencer::new(database.engine.clone(), positions);
+        let currency = "CAD";
+        Self { admin, database, effects, stripe, mail, organization, sequencer, currency }
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -120,20 +123,7 @@ impl World {
     pub async fn sequence(&self) {
         let lease = Lease::acquire(self.pool(), "sequencer", Uuid::now_v7()).await.expect("an answer");
         let lease = lease.expect("a free lease");
-        let sequencer = Sequencer::new(self.pool().clone(), self.positions.clone());
-        let mut tries = 0;
-        loop {
-            match sequencer.step(&lease).await {
-                Ok(step) if step.expect("a held lease") == 0 => break,
-                Ok(_) => {}
-                // Where many tests share few cores, connecting can take its time.
-                Err(error) => {
-                    tries += 1;
-                    let (all, idle) = (self.pool().size(), self.pool().num_idle());
-                    assert!(tries < 3, "{error}: {all} connections, {idle} idle");
-                }
-            }
-        }
+        while self.sequencer.step(&lease).await.expect("a step").expect("a held lease") > 0 {}
         lease.release(self.pool()).await.expect("a release");
     }
 

@@ -303,7 +303,7 @@ impl Stripe for FakeStripe {
                 };
                 if let IntentMethod::OffSession { customer, method, .. } = with {
                     let known = books.methods.get(method).filter(|(account, _)| *account == request.account);
-                    if !known.is_some_and(|(_, known)| known.customer.as_ref() == Some(customer)) {
+                    if known.is_none_or(|(_, known)| known.customer.as_ref() != Some(customer)) {
                         return Err("resource_missing".to_owned());
                     }
                     intent.method = Some(method.clone());

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{FakeStripe, bank, card, lock, outcome};
 
 impl FakeStripe {
-    /// The SetupIntents of a set-up, each with its account.
+    /// What Stripe holds of a set-up.
     pub fn setups(&self, setup: Uuid) -> Vec<SetupSnapshot> {
         let books = lock(&self.books);
         books.setups.values().map(|(_, seen)| seen.clone()).filter(|seen| seen.setup == Some(setup)).collect()
