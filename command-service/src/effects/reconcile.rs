@@ -18,7 +18,8 @@ use crate::{
 
 /// The hour (UTC) at which the day before is compared: by then its webhooks have come.
 const HOUR: u32 = 3;
-/// The same for what takes its time: a bank debit is on the balance days before it succeeds, a refund before it arrives.
+/// How far apart Stripe's time of a movement and our recording of it may be: a bank debit is on the balance days before it succeeds, a
+/// refund before it arrives.
 const SLOW: TimeDelta = TimeDelta::days(14);
 /// How far back the first comparison looks.
 const FIRST: TimeDelta = TimeDelta::days(7);
