@@ -338,3 +338,34 @@ async fn unknown_outcomes_are_never_a_second_charge() {
     assert_eq!(world.letters_about(invoice, "autopay-failed").await, 0, "a fault of the network is no refusal");
     world.assert_invariants().await;
 }
+
+#[tokio::test]
+async fn a_method_that_is_gone_without_a_word_pauses_autopay_at_the_next_charge() {
+    let world = World::start(Options::default()).await;
+    let benoit = world.first.resident("Benoit").clone();
+    let client = world.enroll(&benoit, "pm_card_visa").await;
+    let lost =
+        json!({ "provider": "stripe", "match": "payment_method.detached", "kind": "drop_webhooks", "times": 10 });
+    world.sandbox.fault(lost).await;
+    let method: String = sqlx::query_scalar(
+        "select payload #>> '{AutopayActivated,method,payment_method}' from log.events where event_type = 'AutopayActivated'",
+    )
+    .fetch_one(&world.database)
+    .await
+    .expect("a method");
+    world.sandbox.act(&format!("/stripe/payment_methods/{method}/detach"), &json!({})).await;
+    let invoice = world.publish_due(&benoit, 7_700, today(&world).await).await;
+    world.pass_days(2).await;
+    let paused = card(&client, &benoit, "Paused").await;
+    assert_eq!(paused["enrollment"]["new_method_required"], true, "{paused}");
+    world.set_up(&client, &benoit, "ReactivateAutopay", "pm_card_mastercard").await;
+    // The invoice waited for it, or is just about to be looked at.
+    let patience = std::time::Duration::from_secs(120);
+    world
+        .first
+        .manager
+        .until_within(&format!("/v1/invoices/{invoice}"), patience, |shown| shown["status"] == "Paid")
+        .await;
+    assert_eq!(world.charged(invoice).await, (1, 7_700));
+    world.assert_invariants().await;
+}

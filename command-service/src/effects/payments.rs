@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use domain::{
     Autopay, Payment,
-    autopay::{AuthorizeCharge, WithdrawCharge},
+    autopay::{AuthorizeCharge, LoseMethod, WithdrawCharge},
     fees,
     invoice::ReleasePayment,
     payment::{
@@ -27,6 +27,14 @@ use crate::{
     Ask, Fault,
     outbox::{Done, Task},
 };
+
+/// Stripe's codes for a method that was detached or deleted, or whose mandate ended.
+const METHOD_GONE: &[&str] = &[
+    "payment_method_unexpected_state",
+    "resource_missing",
+    "payment_intent_mandate_invalid",
+    "payment_method_not_available",
+];
 
 /// How long a resident may take to complete a payment.
 const PATIENCE: TimeDelta = TimeDelta::minutes(60);
@@ -108,6 +116,13 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
             Ok(Done::Unresolved(format!("stripe refused the repeated key: {}", refused.why)))
         }
         Outcome::Refused(refused) => {
+            // The notice that the method is gone was lost: without this, autopay would try it again and again.
+            if let (Some(autopay_id), Some(method)) = (quote.autopay, &request.payment_method)
+                && METHOD_GONE.contains(&refused.code.as_str())
+            {
+                let command = LoseMethod { autopay_id, payment_method: method.clone() };
+                effects.engine.execute(command, &ask).await?;
+            }
             abandon(effects, &ask, id, CancelReason::Rejected { code: refused.code }).await?;
             Ok(Done::Finished)
         }
