@@ -94,6 +94,10 @@ impl Invoice {
 }
 
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts, each of which was told or not; their combinations are what is checked"
+)]
 pub struct Payment {
     pub invoice: Uuid,
     pub amount: i64,

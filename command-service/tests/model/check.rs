@@ -29,7 +29,7 @@ impl Run<'_> {
         self.books(&mut wrongs);
         self.set_ups(&mut wrongs);
         self.states(&mut wrongs).await;
-        self.letters(&mut wrongs).await;
+        self.letters(&mut wrongs);
         self.machinery(&mut wrongs).await;
         if wrongs.is_empty() { Ok(()) } else { Err(wrongs.join("\n")) }
     }
@@ -99,7 +99,7 @@ impl Run<'_> {
         let (engine, organization) = (&self.house.effects.engine, self.home.organization);
         for (invoice, ours) in &self.book.invoices {
             let theirs: domain::Invoice = engine.state(organization, *invoice).await.expect("an invoice");
-            let balance = theirs.balance().map_or(i64::MIN, |balance| balance.amount());
+            let balance = theirs.balance().map_or(i64::MIN, events::Money::amount);
             must(wrongs, balance == ours.balance(), || format!("{invoice}: {balance} is left, not {}", ours.balance()));
             let claim = theirs.claim.map(|(payment, amount)| (payment.0, amount.amount()));
             must(wrongs, claim == ours.claim, || format!("{invoice}: claimed by {claim:?}, not {:?}", ours.claim));
@@ -137,7 +137,7 @@ impl Run<'_> {
         }
         let credit = credit_id(PropertyId(self.home.property), ResidentId(self.home.resident));
         let credit: Credit = engine.state(organization, credit.0).await.expect("a credit");
-        let credit = credit.balance.map_or(0, |balance| balance.amount());
+        let credit = credit.balance.map_or(0, events::Money::amount);
         must(wrongs, credit == self.book.credit, || format!("credit is {credit}, not {}", self.book.credit));
         let granted =
             self.granted + self.book.invoices.values().map(|invoice| invoice.overpaid - invoice.credited).sum::<i64>();
@@ -145,7 +145,7 @@ impl Run<'_> {
     }
 
     /// Every failure is told by one e-mail.
-    async fn letters(&self, wrongs: &mut Vec<String>) {
+    fn letters(&self, wrongs: &mut Vec<String>) {
         let mut messages: BTreeMap<String, Vec<Uuid>> = BTreeMap::new();
         for fact in self.book.facts.iter().filter(|fact| fact.name == "EmailRequested") {
             messages.entry(fact.body["cause"].as_str().unwrap_or_default().to_owned()).or_default().push(fact.id);

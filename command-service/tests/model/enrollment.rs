@@ -124,7 +124,6 @@ impl Enrollment {
                     *intent = fact.body["setup_intent"].as_str().map(str::to_owned);
                 }
             }
-            "AutopaySetupFailed" => {}
             "AutopayActivated" => {
                 let (setup, intent) = self.setup.clone().unwrap_or_default();
                 book.must(setup == fact.id_of("setup_id"), || "the newest set-up counts".to_owned(), fact);
@@ -302,10 +301,9 @@ impl Enrollment {
         }
         let replaced = method != charge.method;
         let made = match (replaced, bank) {
-            (true, _) => 0,
             (false, true) => self.presented(charge.invoice, &method),
             (false, false) if self.failure.is_some_and(|failure| failure.invoice == charge.invoice) => charge.attempt,
-            (false, false) => 0,
+            (true, _) | (false, false) => 0,
         };
         let most = if bank { 2 } else { 3 };
         ((decline == Decline::Soft || replaced) && made < most).then_some(made + 1)

@@ -100,6 +100,9 @@ pub struct House {
     receiver: JoinHandle<std::io::Result<()>>,
 }
 
+/// Copies of one template are made one after the other.
+static COPYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The superuser's way to a database from which the others are copied.
 async fn template() -> &'static Connection {
     static TEMPLATE: OnceCell<Connection> = OnceCell::const_new();
@@ -122,8 +125,6 @@ impl House {
     pub async fn new() -> Self {
         let template = template().await;
         let name = format!("model_{}", Uuid::now_v7().simple());
-        // Copies of one template are made one after the other.
-        static COPYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         {
             let _copying = COPYING.lock().await;
             administer(&format!("create database {name} template {}", template.database)).await;
@@ -360,7 +361,7 @@ impl House {
     async fn unfinished(&self) -> Vec<(String, String)> {
         sqlx::query_as(
             "select name || ' ' || body::text, coalesce(last_error, '') from engine.outbox
-             where state = 'ready' and due_at <= $1 and attempts > 0 and last_error is distinct from 'still open'
+             where state = 'ready' and due_at <= $1 and attempts > 0
              union all
              select provider || ' webhook', coalesce(note, '') from engine.webhooks where state = 'received'",
         )

@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
         house.settle().await.expect("a beginning");
         let account: domain::StripeAccount =
             house.effects.engine.state(home.organization, home.stripe_account).await.expect("an account");
-        self.home.account = account.last_external().expect("an account at Stripe").to_owned();
+        account.last_external().expect("an account at Stripe").clone_into(&mut self.home.account);
         house.board.finish_onboarding(&self.home.account).expect("an account");
         house.settle().await.expect("a beginning");
         let assign = json!({ "property_id": property, "stripe_account_id": self.home.stripe_account });
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
     /// Adds how it ended to the last note.
     pub fn ended(&mut self, answer: &Result<Answer, Fault>) {
         if let (Some(last), Err(fault)) = (self.steps.last_mut(), answer) {
-            last.push_str(&format!(" — refused: {fault}"));
+            last.extend([" — refused: ".to_owned(), fault.to_string()]);
         }
     }
 
@@ -185,13 +185,18 @@ impl<'a> Run<'a> {
 
     pub async fn live(&mut self) -> Result<(), String> {
         self.read().await;
-        if !self.chance.one_in(4) {
+        if !self.chance.one_in(8) {
             self.enable_or_change().await;
             self.house.settle().await?;
-            self.complete().await;
-            self.quiet().await?;
+            self.complete_with("pm_card_visa").await;
+            self.publish().await;
+            self.house.settle().await?;
+            self.read().await;
+            if self.chance.one_in(2) {
+                self.behave();
+            }
         }
-        for _ in 0..self.chance.between(8, 26) {
+        for _ in 0..self.chance.between(8, 20) {
             self.step().await?;
             self.read().await;
         }
@@ -217,12 +222,12 @@ impl<'a> Run<'a> {
         self.house.settle().await?;
         self.person_retries().await;
         self.quiet().await?;
-        for method in self.house.objects("payment_methods", &self.home.account) {
-            let bank = method["type"] == "us_bank_account";
-            let like = if bank { "pm_usBankAccount_success" } else { "pm_card_visa" };
-            let _ = self.house.board.behave(method["id"].as_str().unwrap_or_default(), like, None);
+        let (early, late) = if self.chance.one_in(2) { (4, 0) } else { (0, 4) };
+        for _ in 0..late {
+            self.pass(37).await?;
         }
-        for _ in 0..4 {
+        self.banks_are_kind();
+        for _ in 0..early {
             self.pass(37).await?;
         }
         self.check().await?;
@@ -235,6 +240,15 @@ impl<'a> Run<'a> {
         }
         self.check().await?;
         self.converged()
+    }
+
+    /// From now on every method pays.
+    fn banks_are_kind(&self) {
+        for method in self.house.objects("payment_methods", &self.home.account) {
+            let bank = method["type"] == "us_bank_account";
+            let like = if bank { "pm_usBankAccount_success" } else { "pm_card_visa" };
+            let _ = self.house.board.behave(method["id"].as_str().unwrap_or_default(), like, None);
+        }
     }
 
     async fn pass(&mut self, hours: i64) -> Result<(), String> {
@@ -266,12 +280,13 @@ impl<'a> Run<'a> {
         };
         if present.is_none() {
             let mut fields = who;
-            fields["setup_id"] = json!(self.chance.id());
+            let setup = self.chance.id();
+            fields["setup_id"] = json!(setup);
             self.reside("ReactivateAutopay", fields)
                 .await
                 .map_err(|fault| format!("cannot be reactivated: {fault}"))?;
             self.house.settle().await?;
-            self.complete_with("pm_card_visa").await;
+            self.complete_well(setup).await;
         }
         self.house.settle().await?;
         self.read().await;

@@ -46,7 +46,8 @@ const REQUESTS: [&str; 6] = [
 impl Run<'_> {
     pub async fn step(&mut self) -> Result<(), String> {
         match self.chance.below(100) {
-            0..=12 => self.publish().await,
+            0..=7 => self.publish().await,
+            8..=12 | 57 | 58 | 79..=81 => self.storm().await?,
             13..=15 => self.edit().await,
             16 | 17 => self.of_invoice("VoidInvoice").await,
             18..=21 => self.check_by_mail().await,
@@ -59,8 +60,8 @@ impl Run<'_> {
             40 | 41 => self.decide_dispute(),
             42..=46 => self.enable_or_change().await,
             47..=54 => self.complete().await,
-            55 | 56 => self.cancel_autopay().await,
-            57 | 58 => self.cap().await,
+            55 => self.cancel_autopay().await,
+            56 => self.cap().await,
             59 | 60 => self.approve().await,
             61..=65 => self.behave(),
             66 => self.lose_method(),
@@ -69,7 +70,7 @@ impl Run<'_> {
             69..=73 => self.fail_requests(),
             74..=77 => self.deliver().await,
             78 => self.lose_webhooks().await,
-            79..=85 => self.work().await?,
+            82..=85 => self.work().await?,
             86..=88 => self.react().await?,
             89..=91 => self.two_workers().await?,
             92..=96 => self.time_passes().await,
@@ -99,11 +100,17 @@ impl Run<'_> {
         self.book.zone.day_of(self.house.now()) + Days::new(days)
     }
 
-    async fn publish(&mut self) {
-        if self.book.invoices.len() >= 5 {
+    pub async fn publish(&mut self) {
+        let days = self.chance.pick(&[0, 0, 1, 1, 2, 3, 5]).unwrap_or(0);
+        self.publish_due(days).await;
+    }
+
+    async fn publish_due(&mut self, days: u64) {
+        if self.book.invoices.len() >= 6 {
             return;
         }
-        let (invoice, amount, due_on) = (self.chance.id(), self.chance.between(500, 60_000), self.some_day());
+        let due_on = self.book.zone.day_of(self.house.now()) + Days::new(days);
+        let (invoice, amount) = (self.chance.id(), self.chance.between(500, 60_000));
         self.note(format!("publishes {invoice} of {amount}, due on {due_on}"));
         let fields = json!({
             "invoice_id": invoice, "property_id": self.home.property, "unit_id": self.home.unit,
@@ -114,6 +121,43 @@ impl Run<'_> {
         let notify = self.chance.one_in(4);
         let published = self.manage("PublishInvoice", json!({ "invoice_id": invoice, "notify": notify })).await;
         self.ended(&published);
+    }
+
+    /// A charge falls due while requests fail, workers die, and people change their minds between its steps.
+    async fn storm(&mut self) -> Result<(), String> {
+        self.note("a storm");
+        self.publish_due(0).await;
+        for _ in 0..self.chance.between(3, 7) {
+            match self.chance.below(14) {
+                0 => self.cancel_autopay().await,
+                1 => self.cap().await,
+                2 => self.of_invoice("VoidInvoice").await,
+                3 => self.check_by_mail().await,
+                4 => self.edit().await,
+                5 | 10 | 11 => self.behave(),
+                6 => self.time_passes().await,
+                7 => self.deliver().await,
+                8 | 9 => self.fail_charges(),
+                _ => {}
+            }
+            self.house.sequence().await;
+            self.house.reactor().catch_up().await.map_err(|error| error.to_string())?;
+            self.work().await?;
+            self.read().await;
+        }
+        Ok(())
+    }
+
+    fn fail_charges(&mut self) {
+        let kinds = [
+            FaultKind::TimeoutAfterCommit { hold_ms: 1 },
+            FaultKind::Truncate,
+            FaultKind::TimeoutBeforeCommit { hold_ms: 1 },
+            FaultKind::ServerError,
+        ];
+        let Some(kind) = self.chance.pick(&kinds) else { return };
+        self.note(format!("charges fail: {kind:?}"));
+        self.house.script(fault(Provider::Stripe, REQUESTS[0], kind, 2));
     }
 
     async fn edit(&mut self) {
@@ -277,6 +321,15 @@ impl Run<'_> {
         self.complete_in(card.unwrap_or(CARDS[0]), account.filter(|_| bank).unwrap_or(BANKS[0])).await;
     }
 
+    /// The same for this set-up, with a card that pays.
+    pub async fn complete_well(&mut self, setup: Uuid) {
+        let setups = self.house.objects("setup_intents", &self.home.account);
+        let Some(found) = setups.iter().find(|known| id(&known["metadata"]["propty_setup"]) == setup) else { return };
+        let path = format!("setup_intents/{}/confirm", found["id"].as_str().unwrap_or_default());
+        self.note(format!("completes {path} with pm_card_visa"));
+        self.house.in_form(&self.home.account, &path, "payment_method=pm_card_visa").await;
+    }
+
     pub async fn complete_with(&mut self, method: &str) {
         self.complete_in(method, BANKS[0]).await;
     }
@@ -332,7 +385,7 @@ impl Run<'_> {
     }
 
     /// From now on the kept method does what another does, for some charges or for good.
-    fn behave(&mut self) {
+    pub fn behave(&mut self) {
         let Some((method, bank)) = self.book.enrollment.method.clone() else { return };
         let like = self.chance.pick(if bank { &BANKS } else { &CARDS }).unwrap_or(CARDS[0]);
         let times = self.chance.pick(&[Some(1), Some(2), Some(4), None]).flatten();
