@@ -39,6 +39,7 @@ refusals! {
         QuotedOtherwise = Conflict, "this payment was quoted for something else; ask for a new quote under a new id";
         QuoteExpired = Conflict, "the quote has expired; ask for a new one under a new id";
         NotOpen = Conflict, "the payment is not open any more";
+        OfAutopay = Conflict, "autopay makes this payment; cancel autopay to stop what comes after it";
         AlreadyPaid = Conflict, "the payment succeeded; refund it instead";
         BadToken = Invalid, "a confirmation token is Stripe's ctoken_ and letters and digits";
         NeedsToken = Invalid, "what a card costs on top depends on the card: enter it, and quote with Stripe's confirmation token";

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Autopay, Command, Credit, Hosted, Invoice, Payment, Property, StripeAccount,
+    Autopay, Command, Credit, Hosted, Invoice, Payment, Property, Resident, StripeAccount,
     autopay::{DeferCharge, HoldCharge, LoseMethod, NoCharge, ReleaseInvoice, Verdict},
     credit::{SpendCredit, credit_id},
     invoice,
@@ -48,6 +48,11 @@ impl Due {
         let (Some(terms), Some(content)) = (invoice.terms, &invoice.content) else { return Ok(None) };
         let Ok(balance) = invoice.balance() else { return Ok(None) };
         if invoice.phase != invoice::Phase::Published || invoice.written_off.is_some() || !balance.is_positive() {
+            return Ok(None);
+        }
+        // Whoever left, or was forgotten, gave no word for charges from then on, and would not hear of them.
+        let resident: Resident = engine.state(organization, terms.resident.0).await?;
+        if !resident.is_active() || !resident.lives_in(terms.unit) {
             return Ok(None);
         }
         let property: Property = engine.state(organization, terms.property.0).await?;
@@ -124,7 +129,17 @@ pub async fn retry(effects: &Effects, task: &Task, id: InvoiceId, attempt: u32) 
     }
     // Something else became of it: paid, cancelled, a new method, another retry.
     let expected = due.autopay.next_retry().filter(|(invoice, retry)| *invoice == id && retry.attempt == attempt);
-    let Some((_, expected)) = expected else { return Ok(Done::Finished) };
+    let Some((_, expected)) = expected else {
+        // Its charge came to nothing, and the enrollment has yet to hear of it.
+        if due.autopay.in_flight(id).is_some() {
+            return Ok(Done::Later { after: SOON, why: "the charge is under way".to_owned() });
+        }
+        // It came to nothing while the pause ended by itself: it is charged as any other that is due.
+        if last(effects, task, &due).await?.1.is_some() && due.autopay.pause().is_none() {
+            return when_due(effects, task, id).await;
+        }
+        return Ok(Done::Finished);
+    };
     if effects.engine.clock().now() < expected.at {
         return Ok(Done::At { when: expected.at, why: "not yet time to try again" });
     }
@@ -215,8 +230,9 @@ async fn spend_credit(effects: &Effects, task: &Task, invoice_id: InvoiceId, due
         return Ok(None);
     }
     let command = SpendCredit { credit_id, invoice_id, amount: due.balance };
-    effects.engine.execute(command, &effects.ask(task)).await?;
-    Ok(Some(applied()))
+    let answer = effects.engine.execute(command, &effects.ask(task)).await?;
+    // Nothing was set aside, so there is nothing to wait for.
+    Ok((!answer.appended.events.is_empty()).then(applied))
 }
 
 /// Whether credit was set aside for the invoice and has neither reached it nor come back: charging now would charge its part too.

@@ -36,6 +36,17 @@ const METHOD_GONE: &[&str] = &[
     "payment_method_not_available",
 ];
 
+/// The code for an account that we have no access to at the moment.
+const ACCOUNT_UNAVAILABLE: &str = "account_unavailable";
+
+/// What went on at Stripe meanwhile is seen once the account is connected again.
+const fn disconnected(why: String) -> Done {
+    Done::Later { after: Duration::from_secs(3600), why }
+}
+
+/// After so long, a charge that Stripe does not show was not made.
+const ABSENT: TimeDelta = TimeDelta::minutes(15);
+
 /// How long a resident may take to complete a payment.
 const PATIENCE: TimeDelta = TimeDelta::minutes(60);
 
@@ -90,13 +101,27 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
     } else {
         None
     };
-    let outcome = if let Some(outcome) = created.filter(|outcome| !repeats_its_failure(outcome, task)) {
+    // A refusal says nothing of an earlier call that was not answered.
+    let doubtful = |outcome: &Outcome<IntentSnapshot>| {
+        repeats_its_failure(outcome, task)
+            || matches!(outcome, Outcome::Refused(refused) if task.interrupted && refused.code != KEY_REUSED)
+    };
+    let outcome = if let Some(outcome) = created.filter(|outcome| !doubtful(outcome)) {
         outcome
     } else {
         // The key may be forgotten by now, so creating could create a second one; or it only brings back a failure. Look.
-        // One that shows up later is never paid: nobody was given its secret.
         match stripe.find_payment_intent(&request.account, id.0, first).await {
             Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
+            // What is charged without the resident may still be at work there. Anything else that shows up later is never paid:
+            // nobody was given its secret.
+            Outcome::Done(None) if method(request).charges_at_once() && Utc::now() - first < ABSENT => {
+                let why = "stripe does not show the charge; it may still be at work".to_owned();
+                return Ok(Done::Unsure { after: backoff(task.attempts), why });
+            }
+            Outcome::Refused(refused) if task.interrupted => {
+                let why = format!("an unanswered call may have charged, and stripe does not show it: {}", refused.why);
+                return Ok(Done::Unresolved(why));
+            }
             Outcome::Done(None) => {
                 abandon(effects, &ask, id, CancelReason::Rejected { code: "not_found_at_stripe".to_owned() }).await?;
                 return Ok(Done::Finished);
@@ -182,7 +207,11 @@ async fn authorize(
         due_on,
         amount: quote.amount,
         attempt,
-        payment_method: None,
+        // The one that was priced: another may have been activated this moment.
+        payment_method: autopay
+            .method()
+            .filter(|_| autopay.charge(id).is_none())
+            .map(|method| method.payment_method.clone()),
     };
     match effects.engine.execute(command, ask).await {
         Ok(_) => {}
@@ -316,6 +345,7 @@ pub async fn watch(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done
             let after = age.clamp(Duration::from_secs(30), Duration::from_secs(3600));
             Ok(Done::Later { after, why: "still open".to_owned() })
         }
+        Outcome::Refused(refused) if refused.code == ACCOUNT_UNAVAILABLE => Ok(disconnected(refused.why)),
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
         Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),
@@ -350,6 +380,7 @@ pub async fn cancel(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
                 Ok(Done::Again { after: backoff(task.attempts), why: "stripe has not canceled it yet".to_owned() })
             }
         }
+        Outcome::Refused(refused) if refused.code == ACCOUNT_UNAVAILABLE => Ok(disconnected(refused.why)),
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
         Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),
@@ -410,6 +441,7 @@ pub async fn settlement(effects: &Effects, task: &Task, id: PaymentId) -> Result
             let why = "stripe has not booked it yet".to_owned();
             Ok(Done::Later { after: Duration::from_secs(3600), why })
         }
+        Outcome::Refused(refused) if refused.code == ACCOUNT_UNAVAILABLE => Ok(disconnected(refused.why)),
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
         Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),

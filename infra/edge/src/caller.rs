@@ -19,6 +19,8 @@ use crate::{Credentials, Problem, credentials};
 pub const SESSION_COOKIE: &str = "propty_session";
 /// A revocation takes effect within this time (and the read model's lag).
 const FRESH: Duration = Duration::from_secs(2);
+/// From then on one of those who ask looks again, so that not all of them have to at once when it is too old.
+const AGEING: Duration = Duration::from_millis(1500);
 /// What is unknown may become known at any moment: a session that was just opened.
 const UNKNOWN: Duration = Duration::from_millis(200);
 const CACHED: usize = 50_000;
@@ -38,7 +40,16 @@ pub struct Caller {
     expires_at: DateTime<Utc>,
 }
 
-type Cache = HashMap<String, (Instant, Option<Caller>)>;
+/// What was found, and when it was looked for.
+#[derive(Debug, Clone)]
+struct Known {
+    since: Instant,
+    caller: Option<Caller>,
+    /// Somebody is looking again.
+    renewed: bool,
+}
+
+type Cache = HashMap<String, Known>;
 
 /// Looks callers up.
 #[derive(Debug, Clone)]
@@ -60,28 +71,41 @@ impl Authenticator {
     /// The caller of a request.
     pub async fn authenticate(&self, request: &Request) -> Result<Caller, Problem> {
         let key = self.key(request).ok_or_else(Problem::unauthenticated)?;
-        let cached = {
-            let cache = self.cached();
-            cache
-                .get(&key)
-                .filter(|(since, found)| since.elapsed() < if found.is_some() { FRESH } else { UNKNOWN })
-                .map(|(_, caller)| caller.clone())
-        };
-        let found = if let Some(found) = cached {
-            found
+        let found = if let Some(known) = self.recent(&key) {
+            known.caller
         } else {
-            let found = self.look_up(&key).await?;
+            // What is found is no younger than this.
+            let since = Instant::now();
+            let caller = self.look_up(&key).await?;
             let mut cache = self.cached();
             if cache.len() > CACHED {
                 cache.clear();
             }
-            cache.insert(key, (Instant::now(), found.clone()));
-            found
+            // Of two who looked at once, the later one knows better.
+            if cache.get(&key).is_none_or(|known| known.since <= since) {
+                cache.insert(key, Known { since, caller: caller.clone(), renewed: false });
+            }
+            caller
         };
         let mut caller =
             found.filter(|caller| caller.expires_at > self.clock.now()).ok_or_else(Problem::unauthenticated)?;
         caller.address = self.address(request);
         Ok(caller)
+    }
+
+    /// What was found a moment ago; `None`: the asker looks.
+    fn recent(&self, key: &str) -> Option<Known> {
+        let mut cache = self.cached();
+        let known = cache.get_mut(key)?;
+        let age = known.since.elapsed();
+        if age >= if known.caller.is_some() { FRESH } else { UNKNOWN } {
+            return None;
+        }
+        if age >= AGEING && !known.renewed {
+            known.renewed = true;
+            return None;
+        }
+        Some(known.clone())
     }
 
     /// Waits until a token or session that was just made is known here, at most two seconds.

@@ -21,7 +21,7 @@ pub struct CancelAutopay {
     pub resident_id: ResidentId,
 }
 
-/// Sets the most that is charged without asking; without a cap everything is.
+/// Sets the most that autopay pays on an invoice without asking, before a processing fee; without a cap everything is paid.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetAutopayCap {

@@ -87,6 +87,10 @@ impl Command for CancelPayment {
     }
 
     fn decide(self, state: &Payment, _: &Context) -> Decision<Payment> {
+        // It would be begun again within a minute.
+        if state.autopay().is_some() {
+            return Err(PaymentRefusal::OfAutopay);
+        }
         cancel(state, CancelReason::Requested)
     }
 

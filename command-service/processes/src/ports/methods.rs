@@ -31,6 +31,14 @@ impl IntentMethod {
         }
     }
 
+    /// Whether creating the PaymentIntent takes the money, too.
+    pub const fn charges_at_once(&self) -> bool {
+        match self {
+            Self::Token { .. } | Self::OffSession { .. } => true,
+            Self::Form { .. } => false,
+        }
+    }
+
     pub const fn kind(&self) -> PaymentMethodKind {
         match self {
             Self::Form { kind, .. } | Self::Token { kind, .. } | Self::OffSession { kind, .. } => *kind,
