@@ -255,7 +255,11 @@ impl House {
     /// As if whoever held a row had died and every pause had passed.
     pub async fn hurry(&self) {
         self.sql(
-            "update engine.outbox set retry_at = '-infinity', lease_until = '-infinity' where state = 'ready';
+            "update engine.outbox set retry_at = '-infinity', lease_until = '-infinity',
+                 -- long enough that what Stripe does not show was not made
+                 first_called_at = first_called_at - case when last_error like 'stripe does not show the charge;%'
+                     then interval '16 minutes' else interval '0' end
+             where state = 'ready';
              update engine.webhooks set retry_at = '-infinity' where state = 'received'",
         )
         .await;
