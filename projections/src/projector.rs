@@ -6,7 +6,7 @@ use event_store::{
     Store, Subscription,
     lease::{Lease, TERM},
 };
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use sqlx::PgPool;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -19,6 +19,8 @@ use crate::{
 };
 
 const PAGE: i64 = 1000;
+/// How many read models fold at once: there are more of them than connections, and nobody else's must be used up.
+const AT_ONCE: usize = 8;
 
 /// Keeps the live read models up to date. Run one in every worker; the lease decides which one works.
 #[derive(Debug)]
@@ -112,8 +114,10 @@ impl Projector {
             }
         }
         self.skip(idle, page.end).await?;
-        for folded in join_all(busy).await {
-            folded?;
+        // To the end, whatever becomes of one: the others' pages are good.
+        let folded: Vec<_> = stream::iter(busy).buffer_unordered(AT_ONCE).collect().await;
+        for done in folded {
+            done?;
         }
         Ok(page.end)
     }
