@@ -91,7 +91,11 @@ pub(crate) fn for_single_statements(pool: &PgPool, size: u32) -> PgPool {
         .connect_lazy_with(pool.connect_options().as_ref().clone());
     let (closing, closed) = (pool.close_event(), statements.clone());
     tokio::spawn(async move {
-        closing.await;
+        // Whichever comes first: a pool that was closed by whoever used it need not be remembered.
+        tokio::select! {
+            () = closing => {}
+            () = closed.close_event() => {}
+        }
         closed.close().await;
     });
     statements

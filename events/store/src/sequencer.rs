@@ -48,6 +48,16 @@ struct Pending {
     after: i64,
 }
 
+impl Drop for Sequencer {
+    /// Gives its connection back to the server, and not only when everything closes.
+    fn drop(&mut self) {
+        let pool = self.pool.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { pool.close().await });
+        }
+    }
+}
+
 impl Sequencer {
     #[expect(
         clippy::needless_pass_by_value,
