@@ -29,15 +29,27 @@ pub struct Freshness {
 /// The positions as the transaction sees them: what is read in it is at least as fresh as its `as_of`.
 pub async fn freshness(connection: &mut PgConnection) -> Result<Freshness, QueryError> {
     let query = select(
-        "select coalesce((
-                    select entry.position from log.entries entry
-                    where entry.global_position <= (
-                        select min(known.global_position) from engine.read_models model
-                        join engine.checkpoints known
-                            on known.subscriber = 'read/' || model.name || '/g' || model.generation
-                        where model.state = 'live')
-                    order by entry.organization_id desc, entry.position desc limit 1), 0) as as_of,
-                coalesce((select position from log.heads), 0) as head,
+        // Whether the organization's last entry has been seen is looked up by its key. Only while it has not is the last one sought
+        // that has: without statistics PostgreSQL reads the organization's whole log for that.
+        "with reached as materialized (
+             select min(known.global_position) as place from engine.read_models model
+             join engine.checkpoints known on known.subscriber = 'read/' || model.name || '/g' || model.generation
+             where model.state = 'live'
+         ), head as materialized (
+             select organization_id, position from log.heads
+         )
+         select coalesce(case when (
+                        select last.global_position from log.entries last
+                        where last.organization_id = (select organization_id from head)
+                            and last.position = (select position from head)
+                    ) <= (select place from reached)
+                    then (select position from head)
+                    else (
+                        select entry.position from log.entries entry
+                        where entry.global_position <= (select place from reached)
+                        order by entry.organization_id desc, entry.position desc limit 1)
+                    end, 0) as as_of,
+                coalesce((select position from head), 0) as head,
                 (select incarnation from engine.installation) as incarnation",
     );
     Ok(first(connection, query).await?.unwrap_or(Freshness { as_of: 0, head: 0, incarnation: 0 }))

@@ -5,10 +5,10 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 /// Begins a transaction that sees this organization alone. All its queries see the same moment.
 pub async fn begin(pool: &PgPool, organization: OrganizationId) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let mut transaction = pool.begin_with("begin isolation level repeatable read, read only").await?;
-    sqlx::query("select set_config('propty.organization', $1, true)")
-        .bind(organization.0.to_string())
-        .execute(&mut *transaction)
-        .await?;
-    Ok(transaction)
+    // Both in one round trip; an id needs no quoting.
+    let begin = format!(
+        "begin isolation level repeatable read, read only; set local propty.organization = '{}'",
+        organization.0
+    );
+    pool.begin_with(begin).await
 }

@@ -174,10 +174,16 @@ impl Keyring {
 
     async fn load(&self, names: &[KeyName]) -> Result<HashMap<KeyName, DataKey>, KeyError> {
         let (organizations, subjects, purposes) = columns(names);
+        // Key by key, by the index: a plain join reads all keys that there are.
         let rows = sqlx::query(
-            "select organization_id, subject, purpose, key_id, wrapped from vault.data_keys
-             join unnest($1::uuid[], $2::uuid[], $3::text[]) as wanted (organization_id, subject, purpose)
-             using (organization_id, subject, purpose)",
+            "select wanted.organization_id, wanted.subject, wanted.purpose, known.key_id, known.wrapped
+             from unnest($1::uuid[], $2::uuid[], $3::text[]) as wanted (organization_id, subject, purpose)
+             cross join lateral (
+                 select key_id, wrapped from vault.data_keys one
+                 where one.organization_id = wanted.organization_id and one.subject = wanted.subject
+                     and one.purpose = wanted.purpose
+                 limit 1
+             ) known",
         )
         .bind(organizations)
         .bind(subjects)

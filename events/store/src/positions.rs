@@ -128,9 +128,10 @@ impl Positions {
         patience: Duration,
     ) -> Result<Option<i64>, sqlx::Error> {
         let deadline = Instant::now() + patience;
-        let mut told = false;
+        let (mut told, mut ask) = (false, ASK);
         loop {
-            let pause = ASK.min(deadline.saturating_duration_since(Instant::now()));
+            // Where the sequencer is slow, many wait: asking ever more seldom, they do not slow it down further.
+            let pause = ask.min(deadline.saturating_duration_since(Instant::now()));
             if told {
                 tokio::time::sleep(pause).await;
             } else if let Ok(answer) = timeout(pause, &mut expected.receiver).await {
@@ -140,6 +141,7 @@ impl Positions {
                     _ => told = true,
                 }
             }
+            ask *= 2;
             let position = lookup(pool, stream, place).await?;
             if position.is_some() || Instant::now() >= deadline {
                 return Ok(position);
