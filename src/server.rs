@@ -68,7 +68,7 @@ fn routes(node: &Node, commands: &CommandSide, role: ServeRole) -> impl Endpoint
     };
     let authenticator = authenticator(node);
     let queries = matches!(role, ServeRole::All | ServeRole::Query).then(|| {
-        let state = QueryState { query_pool: node.database.query.clone(), clock: node.clock.clone() };
+        let state = QueryState::new(node.database.query.clone(), node.clock.clone());
         query_service::routes(state, authenticator.clone())
     });
     let commands = matches!(role, ServeRole::All | ServeRole::Command).then(|| commands.routes(node, authenticator));

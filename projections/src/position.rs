@@ -1,16 +1,16 @@
 //! How fresh the read models are, and waiting until they are fresh enough.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use events::OrganizationId;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    query::{QueryError, first, select},
-    tenant,
-};
+use crate::{query::QueryError, tenant};
 
 /// How often a waiter asks.
 const ASK: Duration = Duration::from_millis(10);
@@ -26,33 +26,74 @@ pub struct Freshness {
     pub incarnation: i32,
 }
 
-/// The positions as the transaction sees them: what is read in it is at least as fresh as its `as_of`.
+/// How far the read models were known to be at some moment. Whoever reads later sees at least that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reached {
+    incarnation: i32,
+    global_position: i64,
+}
+
+/// The furthest that was seen, so that only who comes after news has to look at all read models.
+#[derive(Debug, Clone, Default)]
+pub struct Watermark(Arc<Mutex<Reached>>);
+
+impl Watermark {
+    /// To be asked before the transaction begins: what is found out later may be more than the transaction sees.
+    pub fn reached(&self) -> Reached {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn raise(&self, seen: Reached) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.incarnation != known.incarnation || seen.global_position > known.global_position {
+            *known = seen;
+        }
+    }
+
+    /// The positions as the transaction sees them: what is read in it is at least as fresh as its `as_of`.
+    pub async fn freshness(&self, reached: Reached, connection: &mut PgConnection) -> Result<Freshness, QueryError> {
+        let row: Option<(i64, i64, i32, i64)> = sqlx::query_as(FRESHNESS)
+            .bind(reached.incarnation)
+            .bind(reached.global_position)
+            .fetch_optional(connection)
+            .await?;
+        let Some((as_of, head, incarnation, global_position)) = row else {
+            return Ok(Freshness { as_of: 0, head: 0, incarnation: 0 });
+        };
+        self.raise(Reached { incarnation, global_position });
+        Ok(Freshness { as_of, head, incarnation })
+    }
+}
+
+/// Whether the organization's last entry has been seen is looked up by its key; the read models are asked only where what is known
+/// does not reach that far. Only while they have not seen it either is the last one sought that they have: without statistics
+/// PostgreSQL reads the organization's whole log for that.
+const FRESHNESS: &str = "with head as materialized (
+        select known.position,
+               (select last.global_position from log.entries last
+                where last.organization_id = known.organization_id and last.position = known.position) as last
+        from log.heads known
+    ), reached as materialized (
+        select min(known.global_position) as place from engine.read_models model
+        join engine.checkpoints known on known.subscriber = 'read/' || model.name || '/g' || model.generation
+        where model.state = 'live'
+    )
+    select coalesce(case
+               when installation.incarnation = $1 and head.last <= $2 then head.position
+               when head.last <= (select place from reached) then head.position
+               else (select entry.position from log.entries entry
+                     where entry.global_position <= (select place from reached)
+                     order by entry.organization_id desc, entry.position desc limit 1)
+           end, 0),
+           coalesce(head.position, 0),
+           installation.incarnation,
+           coalesce(case when installation.incarnation = $1 and coalesce(head.last, 0) <= $2 then $2
+                         else (select place from reached) end, 0)
+    from engine.installation left join head on true";
+
+/// The same, with nothing known before.
 pub async fn freshness(connection: &mut PgConnection) -> Result<Freshness, QueryError> {
-    let query = select(
-        // Whether the organization's last entry has been seen is looked up by its key. Only while it has not is the last one sought
-        // that has: without statistics PostgreSQL reads the organization's whole log for that.
-        "with reached as materialized (
-             select min(known.global_position) as place from engine.read_models model
-             join engine.checkpoints known on known.subscriber = 'read/' || model.name || '/g' || model.generation
-             where model.state = 'live'
-         ), head as materialized (
-             select organization_id, position from log.heads
-         )
-         select coalesce(case when (
-                        select last.global_position from log.entries last
-                        where last.organization_id = (select organization_id from head)
-                            and last.position = (select position from head)
-                    ) <= (select place from reached)
-                    then (select position from head)
-                    else (
-                        select entry.position from log.entries entry
-                        where entry.global_position <= (select place from reached)
-                        order by entry.organization_id desc, entry.position desc limit 1)
-                    end, 0) as as_of,
-                coalesce((select position from head), 0) as head,
-                (select incarnation from engine.installation) as incarnation",
-    );
-    Ok(first(connection, query).await?.unwrap_or(Freshness { as_of: 0, head: 0, incarnation: 0 }))
+    Watermark::default().freshness(Reached::default(), connection).await
 }
 
 /// Waits until the read models have reached `position`, at most `patience`; tells how far they are in either case.

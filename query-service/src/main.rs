@@ -35,7 +35,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         Credentials::new(host.store.keyring()),
         host.settings.client_address_header.clone(),
     );
-    let state = QueryState { query_pool: host.database.query.clone(), clock: host.clock.clone() };
+    let state = QueryState::new(host.database.query.clone(), host.clock.clone());
     let address = http::serve(&host, &mut stop, query_service::routes(state, authenticator)).await?;
     eprintln!("query-service listens on http://{address}");
     until_told(&mut host).await;

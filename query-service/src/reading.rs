@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edge::{Caller, Problem};
 use poem::Request;
-use projections::{Freshness, QueryError, position::freshness, tenant};
+use projections::{Freshness, QueryError, tenant};
 use serde_json::json;
 use sqlx::{Postgres, Transaction};
 use tokio::time::Instant;
@@ -59,8 +59,9 @@ impl Reading {
 
     /// Begins with whatever is there.
     pub async fn now(state: &QueryState, caller: &Caller) -> Result<Self, Problem> {
+        let reached = state.watermark.reached();
         let mut transaction = tenant::begin(&state.query_pool, caller.organization).await?;
-        let as_of = freshness(&mut transaction).await.map_err(refused)?;
+        let as_of = state.watermark.freshness(reached, &mut transaction).await.map_err(refused)?;
         Ok(Self { transaction, as_of })
     }
 

@@ -144,3 +144,33 @@ async fn the_live_generation_stands_still_until_its_successor_is_as_far() {
     });
     assert!(swapped.await.expect("a swap"));
 }
+
+/// Otherwise a reader would be told of news that its transaction does not see.
+#[tokio::test]
+async fn what_others_found_out_later_says_nothing_about_an_older_transaction() {
+    let mut world = World::new().await;
+    let story = Story::begin(&mut world).await;
+    world.drain().await;
+    let watermark = position::Watermark::default();
+    let reached = watermark.reached();
+    let mut older = world.tenant(story.organization).await;
+    let seen = watermark.freshness(reached, &mut older).await.expect("an answer");
+    assert_eq!(seen.as_of, seen.head);
+
+    story.goes_on(&mut world).await;
+    world.order().await;
+    let behind = watermark.reached();
+    let mut lagging = world.tenant(story.organization).await;
+    let lag = watermark.freshness(behind, &mut lagging).await.expect("an answer");
+    assert!(lag.as_of == seen.as_of && lag.head > lag.as_of, "{lag:?} after {seen:?}");
+
+    world.drain().await;
+    let mut newer = world.tenant(story.organization).await;
+    let fresh = watermark.freshness(watermark.reached(), &mut newer).await.expect("an answer");
+    assert_eq!(fresh.as_of, lag.head);
+    assert!(watermark.reached() != behind, "nothing was learned");
+    assert_eq!(watermark.freshness(behind, &mut lagging).await.expect("an answer"), lag);
+    // The next one need not look again, and is told the same.
+    let mut next = world.tenant(story.organization).await;
+    assert_eq!(watermark.freshness(watermark.reached(), &mut next).await.expect("an answer"), fresh);
+}

@@ -66,7 +66,7 @@ impl World {
         let store = Arc::new(Store::new(database.engine.clone(), keyring, positions.clone()));
         Projector::new(store.clone()).prepare().await.expect("read models");
         let clock = BusinessClock::open(database.engine.clone()).await.expect("a clock");
-        let state = QueryState { query_pool: database.query.clone(), clock: clock.clone() };
+        let state = QueryState::new(database.query.clone(), clock.clone());
         let business = clock.clone();
         let authenticator = Authenticator::new(database.engine.clone(), clock, credentials.clone(), None);
         let app = Box::new(poem::endpoint::ToDynEndpoint(routes(state, authenticator)));
