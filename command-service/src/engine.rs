@@ -5,7 +5,9 @@ mod keys;
 use std::{sync::Arc, time::Duration};
 
 use cqrs_es::{AggregateContext, AggregateError, EventStore, event_sink::EventSink};
-use domain::{Actor, Aggregate, Command, Context, Facts, Hosted, Need, Refuse, decide::Asked};
+use domain::{
+    Actor, Aggregate, Blind, Channel, Command, Context, Disclosure, Facts, Hosted, Need, Refuse, SignIn, SmsConsent, decide::Asked,
+};
 use event_store::{
     AppendError, Appended, BusinessClock, CommandContext, IdempotencyKey, Store, Stored,
     keyring::sha256,
@@ -13,7 +15,7 @@ use event_store::{
     seal::{self, KeyName},
     store::{LoadError, Scoped, StreamContext},
 };
-use events::{Event, Metadata, OrganizationId, Purpose, Role};
+use events::{Event, Metadata, OrganizationId, Purpose, Role, SignInId};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
@@ -49,6 +51,9 @@ pub struct Ask {
     pub correlation: Uuid,
     pub causation: Option<String>,
     pub client_address: Option<String>,
+    pub user_agent: Option<String>,
+    /// Who acts in the session owner's name, if somebody does.
+    pub impersonator: Option<String>,
     pub idempotency_key: Option<String>,
     pub expect: Expect,
     /// Whether the answer waits a little for its place in the log.
@@ -65,6 +70,8 @@ impl Ask {
             correlation: Uuid::now_v7(),
             causation: None,
             client_address: None,
+            user_agent: None,
+            impersonator: None,
             idempotency_key: None,
             expect: Expect::Anything,
             wants_position: false,
@@ -86,6 +93,21 @@ impl Ask {
     pub fn keyed(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
+    }
+
+    /// The session of somebody who signed in.
+    fn session(&self) -> Option<SignInId> {
+        self.actor_name.strip_prefix("session:")?.parse().ok()
+    }
+
+    fn channel(&self) -> Channel {
+        Channel {
+            actor_name: self.actor_name.clone(),
+            session: self.session(),
+            impersonator: self.impersonator.clone(),
+            address: self.client_address.clone(),
+            user_agent: self.user_agent.clone(),
+        }
     }
 
     /// Keys of what the system does by itself are kept for good.
@@ -196,8 +218,11 @@ impl Engine {
         let mut stream: StreamContext<Hosted<C::Aggregate>> =
             scoped.load_aggregate(&id.to_string()).await.map_err(fault)?;
         let state = &stream.aggregate.state;
-        let facts = self.facts(&command, state, &scoped).await?;
+        let facts = self.facts(&command, state, &scoped, ask).await?;
         if !ask.actor.reaches(&command.scope_with(state, &facts)) {
+            if C::RECORDS_THE_TURNED_AWAY {
+                self.turn_away(command, ask).await;
+            }
             return Err(Fault::Missing);
         }
         match ask.expect {
@@ -207,13 +232,16 @@ impl Engine {
             Expect::Nothing if stream.version != 0 => return Err(Fault::Stale { current: stream.version }),
             Expect::Anything | Expect::Version(_) | Expect::Nothing => {}
         }
-        let decision =
-            Context { organization: ask.organization, actor: ask.actor.clone(), now: context.recorded_at, facts };
+        let decision = self.surroundings(ask, context, facts);
         let sink = EventSink::default();
         cqrs_es::Aggregate::handle(stream.aggregate(), Asked::new(command, decision), &(), &sink)
             .await
             .map_err(|refusal| refused(&refusal))?;
         let events = sink.collect().await;
+        if let Some(refusal) = events.iter().find_map(C::Aggregate::verdict) {
+            self.put_on_record(events, stream, ask, context).await?;
+            return Err(refused(&refusal));
+        }
         let added = i64::try_from(events.len()).unwrap_or(i64::MAX);
         let appended = Appended {
             stream: <<C::Aggregate as Aggregate>::Event as Event>::STREAM.to_owned(),
@@ -241,8 +269,66 @@ impl Engine {
         Ok(Answer { appended, repeated: false, position })
     }
 
+    fn surroundings(&self, ask: &Ask, context: &CommandContext, facts: Facts) -> Context {
+        let (keyring, organization) = (self.store.keyring().clone(), ask.organization);
+        Context {
+            organization,
+            actor: ask.actor.clone(),
+            now: context.recorded_at,
+            facts,
+            channel: ask.channel(),
+            blind: Blind::new(move |value| keyring.digest(organization, value)),
+        }
+    }
+
+    /// Appends what tells of a refusal. Not under the caller's key: a refusal is no answer to be given again.
+    async fn put_on_record<A: Aggregate>(
+        &self,
+        events: Vec<A::Event>,
+        stream: StreamContext<Hosted<A>>,
+        ask: &Ask,
+        context: &CommandContext,
+    ) -> Result<(), Fault> {
+        let context = CommandContext { idempotency: None, ..context.clone() };
+        self.keys.make(key_names(ask, stream.id, &events)?).await;
+        self.store.scoped(&context).commit(events, stream, std::collections::HashMap::new()).await.map_err(fault)?;
+        Ok(())
+    }
+
+    /// Puts on record that somebody asked who may not. They are refused whether or not that succeeds, so a failure is only told
+    /// to whoever runs the server.
+    pub async fn turn_away<C: Command>(&self, command: C, ask: &Ask) {
+        for _ in 0..TRIES {
+            match self.try_to_turn_away(command.clone(), ask).await {
+                Ok(()) => return,
+                Err(Fault::Contention | Fault::Store(AppendError::Retryable(_))) => {}
+                Err(fault) => {
+                    tracing::error!(command = C::NAME, error = %fault, "a refused attempt could not be put on record");
+                    return;
+                }
+            }
+        }
+        tracing::error!(command = C::NAME, "a refused attempt could not be put on record for contention");
+    }
+
+    async fn try_to_turn_away<C: Command>(&self, command: C, ask: &Ask) -> Result<(), Fault> {
+        let context = self.context::<C>(ask, &[]);
+        let scoped = self.store.scoped(&context);
+        let id = command.stream(ask.organization);
+        let stream: StreamContext<Hosted<C::Aggregate>> = scoped.load_aggregate(&id.to_string()).await.map_err(fault)?;
+        let facts = self.facts(&command, &stream.aggregate.state, &scoped, ask).await?;
+        let events = command.turned_away(&stream.aggregate.state, &self.surroundings(ask, &context, facts));
+        if events.is_empty() { Ok(()) } else { self.put_on_record(events, stream, ask, &context).await }
+    }
+
     /// Loads what the decision looks at besides its own stream.
-    async fn facts<C: Command>(&self, command: &C, state: &C::Aggregate, scoped: &Scoped<'_>) -> Result<Facts, Fault> {
+    async fn facts<C: Command>(
+        &self,
+        command: &C,
+        state: &C::Aggregate,
+        scoped: &Scoped<'_>,
+        ask: &Ask,
+    ) -> Result<Facts, Fault> {
         let mut facts = Facts::default();
         let mut loaded: Vec<Need> = Vec::new();
         for _ in 0..DEPTH {
@@ -251,7 +337,7 @@ impl Engine {
             if needs.is_empty() {
                 break;
             }
-            for known in try_join_all(needs.iter().map(|need| fact(*need, scoped))).await? {
+            for known in try_join_all(needs.iter().map(|need| fact(*need, scoped, ask))).await? {
                 add(&mut facts, known);
             }
             loaded.extend(needs);
@@ -305,7 +391,7 @@ fn key_names<E: Serialize>(ask: &Ask, stream: Uuid, events: &[E]) -> Result<Vec<
 }
 
 /// One fact, alone among absent ones.
-async fn fact(need: Need, scoped: &Scoped<'_>) -> Result<Facts, Fault> {
+async fn fact(need: Need, scoped: &Scoped<'_>, ask: &Ask) -> Result<Facts, Fault> {
     let mut facts = Facts::default();
     match need {
         Need::Organization => facts.organization = Some(known(scoped, scoped.organization().0).await?),
@@ -316,12 +402,34 @@ async fn fact(need: Need, scoped: &Scoped<'_>) -> Result<Facts, Fault> {
         Need::Credit(id) => facts.credit = Some(known(scoped, id.0).await?),
         Need::Payment(id) => facts.payment = Some(known(scoped, id.0).await?),
         Need::StripeAccount(id) => facts.stripe_account = Some(known(scoped, id.0).await?),
+        Need::Session => {
+            facts.session = Some(match ask.session() {
+                Some(id) => known(scoped, id.0).await?,
+                None => SignIn::default(),
+            });
+        }
+        Need::Disclosure => {
+            facts.disclosure = Some(known(scoped, Disclosure::id(scoped.organization())).await?);
+        }
+        Need::SmsConsent(id) => facts.sms_consent = Some(known(scoped, SmsConsent::id(id)).await?),
     }
     Ok(facts)
 }
 
 fn add(facts: &mut Facts, more: Facts) {
-    let Facts { organization, property, unit, resident, invoice, payment, stripe_account, credit } = more;
+    let Facts {
+        organization,
+        property,
+        unit,
+        resident,
+        invoice,
+        payment,
+        stripe_account,
+        credit,
+        session,
+        disclosure,
+        sms_consent,
+    } = more;
     facts.organization = organization.or(facts.organization.take());
     facts.property = property.or(facts.property.take());
     facts.unit = unit.or(facts.unit.take());
@@ -330,6 +438,9 @@ fn add(facts: &mut Facts, more: Facts) {
     facts.payment = payment.or(facts.payment.take());
     facts.stripe_account = stripe_account.or(facts.stripe_account.take());
     facts.credit = credit.or(facts.credit.take());
+    facts.session = session.or(facts.session.take());
+    facts.disclosure = disclosure.or(facts.disclosure.take());
+    facts.sms_consent = sms_consent.or(facts.sms_consent.take());
 }
 
 /// Another aggregate; what is another organization's does not exist.

@@ -10,6 +10,7 @@ pub mod outbox;
 pub mod pace;
 pub mod providers;
 pub mod reactor;
+pub mod recipients;
 pub mod registry;
 pub mod service;
 pub mod worker;

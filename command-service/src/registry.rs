@@ -12,6 +12,8 @@ use crate::{Answer, Ask, Engine, Fault};
 
 type Run = fn(Engine, Value, Ask) -> BoxFuture<'static, Result<Answer, Fault>>;
 
+type TurnAway = fn(Engine, Value, Ask) -> BoxFuture<'static, ()>;
+
 /// A command without its type.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -21,6 +23,8 @@ pub struct Entry {
     pub schema: Schema,
     pub example: Value,
     run: Run,
+    /// Set where it goes on record that somebody asked who may not.
+    turn_away: Option<TurnAway>,
 }
 
 impl Entry {
@@ -47,6 +51,14 @@ impl Visitor for Collect {
             schema: SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<C>(),
             example: C::example(),
             run: |engine, body, ask| Box::pin(async move { engine.execute(parse::<C>(body)?, &ask).await }),
+            turn_away: C::RECORDS_THE_TURNED_AWAY.then_some(|engine, body, ask| {
+                Box::pin(async move {
+                    // What is no such command tells of nobody.
+                    if let Ok(command) = parse::<C>(body) {
+                        engine.turn_away(command, &ask).await;
+                    }
+                })
+            }),
         };
         self.0.insert(C::NAME, entry);
     }
@@ -78,6 +90,9 @@ impl Registry {
     pub async fn execute(&self, engine: &Engine, name: &str, body: Value, ask: Ask) -> Result<Answer, Fault> {
         let entry = self.get(name).ok_or(Fault::UnknownCommand)?;
         if !entry.roles.contains(&ask.actor.role) {
+            if let Some(turn_away) = entry.turn_away {
+                turn_away(engine.clone(), body, ask).await;
+            }
             let admitted = entry.roles.iter().filter(|role| Role::PEOPLE.contains(role)).map(|role| role.name());
             return Err(Fault::Role { admitted: admitted.collect() });
         }

@@ -25,4 +25,12 @@ ids! {
     CreditId,
     /// One gift of credit by a manager.
     GrantId,
+    /// One text to a resident.
+    TextId,
+    /// One text from a telephone.
+    InboundId,
+    /// One showing of a disclosure to a person.
+    ShownId,
+    /// A telephone number's keyed hash: equal within an organization, and nothing else can be learnt from it.
+    NumberKey,
 }

@@ -145,6 +145,8 @@ events! {
         SurchargePolicyChanged = 1 { surcharges: SurchargePolicy },
         /// A kind of e-mail was switched on or off.
         EmailKindSwitched = 1 { kind: String, on: bool },
+        /// A kind of text was switched on or off. Texts are off until they are switched on.
+        TextKindSwitched = 1 { kind: String, on: bool },
         /// Online payments of this property go to this Stripe account from now on.
         StripeAccountAssigned = 1 { stripe_account_id: StripeAccountId },
         /// The property takes no online payments any more.

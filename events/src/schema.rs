@@ -4,8 +4,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::{
-    AccessTokenEvent, AutopayEvent, CreditEvent, EmailMessageEvent, Event, InvoiceEvent, JobEvent, OrganizationEvent,
-    PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent, StripeAccountEvent, SuppressionEvent, UnitEvent,
+    AccessTokenEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event, InboundTextEvent, InvoiceEvent,
+    JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent, SmsConsentEvent,
+    StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent,
 };
 
 /// One event's contract.
@@ -31,6 +32,10 @@ pub fn all() -> Vec<EventSchema> {
     of::<StripeAccountEvent>(&mut schemas);
     of::<EmailMessageEvent>(&mut schemas);
     of::<SuppressionEvent>(&mut schemas);
+    of::<DisclosureEvent>(&mut schemas);
+    of::<SmsConsentEvent>(&mut schemas);
+    of::<TextMessageEvent>(&mut schemas);
+    of::<InboundTextEvent>(&mut schemas);
     of::<AccessTokenEvent>(&mut schemas);
     of::<SignInEvent>(&mut schemas);
     of::<JobEvent>(&mut schemas);

@@ -42,6 +42,8 @@ pub struct PropertyRow {
     pub surcharges: Option<SurchargePolicy>,
     /// The kinds of e-mail that are switched off.
     pub kinds_off: Vec<String>,
+    /// The kinds of text that are sent.
+    pub texts_on: Vec<String>,
     pub stripe_account_id: Option<Uuid>,
     pub added_at: DateTime<Utc>,
     /// The stream's version: what `If-Match` expects.
@@ -51,7 +53,7 @@ pub struct PropertyRow {
 impl ReadModel for Properties {
     type Row = PropertyRow;
     const NAME: &'static str = "property";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const COLUMNS: &'static [Column] = &[
         ("property_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -69,6 +71,7 @@ impl ReadModel for Properties {
         ("billing", "json not null"),
         ("surcharges", "json"),
         ("kinds_off", "json not null"),
+        ("texts_on", "json not null"),
         ("stripe_account_id", "uuid"),
         ("added_at", "timestamptz not null"),
         ("version", "bigint not null"),
@@ -100,6 +103,7 @@ impl ReadModel for Properties {
                     billing: BillingPolicy::STANDARD,
                     surcharges: None,
                     kinds_off: vec![],
+                    texts_on: vec![],
                     stripe_account_id: None,
                     added_at: event.recorded_at,
                     version: 0,
@@ -136,6 +140,13 @@ impl PropertyRow {
                 if !on {
                     self.kinds_off.push(kind);
                     self.kinds_off.sort_unstable();
+                }
+            }
+            PropertyEvent::TextKindSwitched { kind, on } => {
+                self.texts_on.retain(|known| *known != kind);
+                if on {
+                    self.texts_on.push(kind);
+                    self.texts_on.sort_unstable();
                 }
             }
             PropertyEvent::StripeAccountAssigned { stripe_account_id } => {

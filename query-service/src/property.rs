@@ -133,6 +133,8 @@ pub struct Property {
     pub surcharges: Option<Surcharges>,
     /// The kinds of e-mail that are switched off.
     pub kinds_off: Vec<String>,
+    /// Kinds of text that are sent.
+    pub texts_on: Vec<String>,
     /// Absent: no online payments.
     pub stripe_account_id: Option<Uuid>,
     pub added_at: Instant,
@@ -164,6 +166,7 @@ impl From<PropertyRow> for Property {
             billing: row.billing.into(),
             surcharges: row.surcharges.map(Surcharges::from),
             kinds_off: row.kinds_off,
+            texts_on: row.texts_on,
             stripe_account_id: row.stripe_account_id,
             added_at: Instant(row.added_at),
             version: row.version,

@@ -1,11 +1,17 @@
 //! What a decision may look at: who asks, when, and the state of other aggregates.
 
+use std::{fmt, sync::Arc};
+
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{
-    CreditId, InvoiceId, OrganizationId, PaymentId, PropertyId, ResidentId, Role, StripeAccountId, TimeZone, UnitId,
+    CreditId, InvoiceId, NumberKey, OrganizationId, PaymentId, Phone, PropertyId, ResidentId, Role, SignInId,
+    StripeAccountId, TimeZone, UnitId,
 };
+use uuid::Uuid;
 
-use crate::{Credit, Invoice, Organization, Payment, Property, Resident, StripeAccount, Unit};
+use crate::{
+    Credit, Disclosure, Invoice, Organization, Payment, Property, Resident, SignIn, SmsConsent, StripeAccount, Unit,
+};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +75,10 @@ pub enum Need {
     Payment(PaymentId),
     StripeAccount(StripeAccountId),
     Credit(CreditId),
+    /// The session that the caller asks in.
+    Session,
+    Disclosure,
+    SmsConsent(ResidentId),
 }
 
 /// The other aggregates as loaded: absent until asked for, and default when there is no such stream.
@@ -82,6 +92,49 @@ pub struct Facts {
     pub payment: Option<Payment>,
     pub stripe_account: Option<StripeAccount>,
     pub credit: Option<Credit>,
+    pub session: Option<SignIn>,
+    pub disclosure: Option<Disclosure>,
+    pub sms_consent: Option<SmsConsent>,
+}
+
+/// The way by which a command came in, as evidence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Channel {
+    /// `session:…`, `token:…`, `process:…`, `provider:…` or `operator`.
+    pub actor_name: String,
+    /// The session of somebody who signed in.
+    pub session: Option<SignInId>,
+    /// Who acts in the session owner's name, if somebody does.
+    pub impersonator: Option<String>,
+    pub address: Option<String>,
+    pub user_agent: Option<String>,
+}
+
+/// A keyed hash under which equal values of one organization are equal, and nothing else can be learnt. The engine has the key.
+#[derive(Clone)]
+pub struct Blind(Arc<Hash>);
+
+type Hash = dyn Fn(&str) -> Uuid + Send + Sync;
+
+impl Blind {
+    pub fn new(hash: impl Fn(&str) -> Uuid + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hash))
+    }
+
+    pub fn hash(&self, value: &str) -> Uuid {
+        (self.0)(value)
+    }
+
+    /// What stands for a telephone number wherever the number itself must not be read.
+    pub fn number(&self, number: &Phone) -> NumberKey {
+        NumberKey(self.hash(number.as_str()))
+    }
+}
+
+impl fmt::Debug for Blind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Blind(…)")
+    }
 }
 
 /// Everything around a command.
@@ -92,6 +145,8 @@ pub struct Context {
     /// Business clock.
     pub now: DateTime<Utc>,
     pub facts: Facts,
+    pub channel: Channel,
+    pub blind: Blind,
 }
 
 impl Context {

@@ -40,6 +40,11 @@ pub trait Aggregate: Default + std::fmt::Debug + Send + Sync + 'static {
     fn scope(&self) -> Scope {
         Scope::default()
     }
+
+    /// The refusal that an event puts on record: it is appended, and the asker is refused all the same.
+    fn verdict(_event: &Self::Event) -> Option<Self::Refusal> {
+        None
+    }
 }
 
 /// The events of a decision, or why there are none.
@@ -67,6 +72,15 @@ pub trait Command: Clone + Serialize + DeserializeOwned + JsonSchema + Send + Sy
 
     /// Other aggregates whose state the decision looks at. Asked again after each load, so that one may lead to the next.
     fn needs(&self, _state: &Self::Aggregate, _facts: &Facts) -> Vec<Need> {
+        Vec::new()
+    }
+
+    /// Whether it goes on record that somebody asked who may not; see [`Self::turned_away`].
+    const RECORDS_THE_TURNED_AWAY: bool = false;
+
+    /// What goes on record when somebody asks whose role is not admitted, or whom it does not concern. They are refused whatever
+    /// this says.
+    fn turned_away(self, _state: &Self::Aggregate, _context: &Context) -> Vec<<Self::Aggregate as Aggregate>::Event> {
         Vec::new()
     }
 

@@ -11,13 +11,14 @@ use events::{
     address::PostalAddress,
     property::{BillingPolicy, FeePolicy, SurchargePolicy},
     text::Name,
+    text_message::TextContent,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub use self::policies::{ChangeBillingPolicy, ChangeFeePolicy, ChangeSurchargePolicy, SwitchEmailKind};
+pub use self::policies::{ChangeBillingPolicy, ChangeFeePolicy, ChangeSurchargePolicy, SwitchEmailKind, SwitchTextKind};
 use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope, fees};
 
 /// Takes on a property.
@@ -74,6 +75,7 @@ refusals! {
         BadRate { why: fees::RateError } = Invalid, "the price list cannot be used: {why}";
         BadSurcharges { why: fees::RateError } = Invalid, "the limits to surcharges cannot be used: {why}";
         BadBilling = Invalid, "the hour is 0 to 23, and days are 1 to 60 or absent";
+        NoSuchTextKind = Invalid, "there is no such kind of text";
         NoSuchEmailKind = Invalid, "there is no such kind of e-mail";
         EmailKindNeeded = Conflict, "this kind of e-mail cannot be switched off: residents would miss what only it tells them";
     }
@@ -99,6 +101,8 @@ pub struct Details {
     pub surcharges: SurchargePolicy,
     /// Kinds of e-mail that are not sent.
     pub kinds_off: BTreeSet<String>,
+    /// Kinds of text that are sent.
+    pub texts_on: BTreeSet<String>,
 }
 
 impl Details {
@@ -110,6 +114,11 @@ impl Details {
             region: self.address.region.as_str(),
             today: self.time_zone.day_of(now),
         }
+    }
+
+    /// Whether texts of this kind are sent; those that no property decides about always are.
+    pub fn texts(&self, kind: &str) -> bool {
+        !TextContent::SWITCHED.contains(&kind) || self.texts_on.contains(kind)
     }
 
     /// Whether e-mails of this kind are sent.
@@ -137,6 +146,7 @@ impl Aggregate for Property {
                     billing: BillingPolicy::STANDARD,
                     surcharges: SurchargePolicy::standard(),
                     kinds_off: BTreeSet::new(),
+                    texts_on: BTreeSet::new(),
                 });
             }
             PropertyEvent::PropertyDetailsChanged { name, address, contact, sender } => {
@@ -165,6 +175,15 @@ impl Aggregate for Property {
                         details.kinds_off.remove(&kind)
                     } else {
                         details.kinds_off.insert(kind)
+                    };
+                }
+            }
+            PropertyEvent::TextKindSwitched { kind, on } => {
+                if let Some(details) = &mut self.details {
+                    if on {
+                        details.texts_on.insert(kind)
+                    } else {
+                        details.texts_on.remove(&kind)
                     };
                 }
             }

@@ -1,8 +1,8 @@
 //! Every command, once. What walks commands (HTTP, `OpenAPI`, schemas, the role table) is a visitor.
 
 use crate::{
-    Command, access_token, autopay, credit, email, invoice, job, organization, payment, property, refund, resident,
-    sign_in, stripe_account, suppression, unit,
+    Command, access_token, autopay, credit, disclosure, email, inbound_text, invoice, job, organization, payment, property,
+    refund, resident, sign_in, sms_consent, stripe_account, suppression, text_message, unit,
 };
 
 /// Something that is done for each command type.
@@ -20,6 +20,7 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<property::ChangeBillingPolicy>();
     visitor.command::<property::ChangeSurchargePolicy>();
     visitor.command::<property::SwitchEmailKind>();
+    visitor.command::<property::SwitchTextKind>();
     visitor.command::<property::AssignStripeAccount>();
     visitor.command::<property::UnassignStripeAccount>();
     visitor.command::<unit::AddUnit>();
@@ -98,6 +99,27 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<email::ResendEmail>();
     visitor.command::<suppression::SuppressAddress>();
     visitor.command::<suppression::LiftSuppression>();
+    visitor.command::<disclosure::PublishDisclosure>();
+    visitor.command::<sms_consent::ShowDisclosure>();
+    visitor.command::<sms_consent::RecordSmsConsent>();
+    visitor.command::<sms_consent::RequestSmsCode>();
+    visitor.command::<sms_consent::ConfirmSmsConsent>();
+    visitor.command::<sms_consent::RevokeSmsConsent>();
+    visitor.command::<sms_consent::RecordVerbalOptOut>();
+    visitor.command::<sms_consent::ReportNumberReassigned>();
+    visitor.command::<sms_consent::RecordInboundText>();
+    visitor.command::<sms_consent::DecideHeldText>();
+    visitor.command::<sms_consent::RecordProviderBlock>();
+    visitor.command::<sms_consent::RecordUndeliverable>();
+    visitor.command::<sms_consent::ReviewSmsConsent>();
+    visitor.command::<sms_consent::AuthorizeText>();
+    visitor.command::<inbound_text::KeepUnknownText>();
+    visitor.command::<text_message::RequestText>();
+    visitor.command::<text_message::SuppressText>();
+    visitor.command::<text_message::DeferText>();
+    visitor.command::<text_message::SubmitText>();
+    visitor.command::<text_message::RecordText>();
+    visitor.command::<text_message::DecideTextOutcome>();
     visitor.command::<access_token::IssueAccessToken>();
     visitor.command::<access_token::RevokeAccessToken>();
     visitor.command::<sign_in::RequestSignInLink>();

@@ -132,6 +132,8 @@ pub struct Resident {
     /// Where they lived before, and until when.
     left: Vec<(UnitId, NaiveDate)>,
     pub erased: bool,
+    /// How often the number of the record changed.
+    pub phone_revision: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -176,7 +178,10 @@ impl Aggregate for Resident {
             }
             ResidentEvent::ResidentRenamed { name } => self.change(|record| record.name = name),
             ResidentEvent::ResidentEmailChanged { email } => self.change(|record| record.email = email),
-            ResidentEvent::ResidentPhoneChanged { phone } => self.change(|record| record.phone = phone),
+            ResidentEvent::ResidentPhoneChanged { phone } => {
+                self.phone_revision += 1;
+                self.change(|record| record.phone = phone);
+            }
             ResidentEvent::ResidentLanguageChanged { language } => self.change(|record| record.language = language),
             ResidentEvent::ResidentStatusChanged { status } => self.change(|record| record.status = status),
             ResidentEvent::ResidentMovedIn { property_id, unit_id, tenure, on } => {
@@ -203,7 +208,7 @@ impl Resident {
 
     /// The scope of a command about this resident, whose id the stream itself does not repeat.
     /// Present homes only: who has left a property is no longer its managers' to change.
-    fn scope_of(&self, id: ResidentId) -> Scope {
+    pub(crate) fn scope_of(&self, id: ResidentId) -> Scope {
         let mut properties: Vec<PropertyId> = self.homes.iter().map(|home| home.property_id).collect();
         properties.dedup();
         Scope { properties, resident: Some(id) }

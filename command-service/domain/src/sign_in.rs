@@ -49,8 +49,17 @@ refusals! {
 #[derive(Debug, Default)]
 pub struct SignIn {
     link: Option<(ResidentId, DateTime<Utc>)>,
-    opened: bool,
+    /// Until when the session lasts, once it was opened.
+    opened: Option<DateTime<Utc>>,
     closed: bool,
+}
+
+impl SignIn {
+    /// When the session was opened, if it is this resident's and lasts.
+    pub fn opened_by(&self, resident: ResidentId, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let expires_at = self.opened.filter(|expires_at| !self.closed && now < *expires_at)?;
+        self.link.filter(|(owner, _)| *owner == resident).map(|_| expires_at - SESSION_LASTS)
+    }
 }
 
 impl Aggregate for SignIn {
@@ -62,7 +71,7 @@ impl Aggregate for SignIn {
             SignInEvent::SignInLinkRequested { resident_id, expires_at } => {
                 self.link = Some((*resident_id, *expires_at));
             }
-            SignInEvent::SessionOpened { .. } => self.opened = true,
+            SignInEvent::SessionOpened { expires_at, .. } => self.opened = Some(*expires_at),
             SignInEvent::SessionClosed {} => self.closed = true,
         }
     }
@@ -116,7 +125,7 @@ impl Command for OpenSession {
 
     fn decide(self, state: &SignIn, context: &Context) -> Decision<SignIn> {
         let (resident_id, expires_at) = state.link.ok_or(SignInRefusal::NotFound)?;
-        if state.opened || state.closed {
+        if state.opened.is_some() || state.closed {
             return Err(SignInRefusal::LinkUsed);
         }
         if context.now >= expires_at {

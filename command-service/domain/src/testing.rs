@@ -4,7 +4,11 @@ use chrono::{DateTime, Utc};
 use events::{OrganizationId, Role};
 use uuid::Uuid;
 
-use crate::{Actor, Aggregate, Command, Context, Facts, Hosted, decide::Asked};
+use crate::{
+    Actor, Aggregate, Command, Context, Facts, Hosted,
+    context::{Blind, Channel},
+    decide::Asked,
+};
 
 pub mod fixtures;
 
@@ -33,7 +37,14 @@ pub fn context(facts: Facts) -> Context {
         actor: Actor::of(Role::OrganizationManager),
         now: noon(),
         facts,
+        channel: Channel { actor_name: "token:test".into(), ..Channel::default() },
+        blind: blind(),
     }
+}
+
+/// A hash as good as any, without a key.
+pub fn blind() -> Blind {
+    Blind::new(|value| Uuid::new_v5(&Uuid::NAMESPACE_OID, value.as_bytes()))
 }
 
 pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
@@ -60,6 +71,11 @@ where
 
     pub fn by(mut self, actor: Actor) -> Self {
         self.context.actor = actor;
+        self
+    }
+
+    pub fn through(mut self, channel: Channel) -> Self {
+        self.context.channel = channel;
         self
     }
 

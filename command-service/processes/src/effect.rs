@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{
-    AutopayId, InvoiceId, JobId, MessageId, Money, PaymentId, Purpose, RefundId, ResidentId, SetupId, SignInId,
-    StripeAccountId, autopay::PauseReason, suppression::SuppressionCause,
+    AutopayId, InboundId, InvoiceId, JobId, MessageId, Money, PaymentId, Purpose, RefundId, ResidentId, SetupId, SignInId,
+    StripeAccountId, TextId, autopay::PauseReason, suppression::SuppressionCause, text_message::KeywordReply,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,8 @@ pub enum Effect {
     SendEmail { message_id: MessageId },
     /// Put a message's address on the suppression list.
     SuppressAddress { message_id: MessageId, cause: SuppressionCause },
+    /// Find out whom to text in which language, and request the text.
+    ComposeText { text_id: TextId, occasion: TextOccasion, cause: String },
     /// Work off the next chunk of a job.
     RunJob { job_id: JobId, after: u32 },
     /// Destroy a resident's keys.
@@ -99,6 +101,17 @@ pub enum Occasion {
     },
 }
 
+/// What a text is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TextOccasion {
+    InvoicePublished { invoice_id: InvoiceId },
+    PaymentReceived { invoice_id: InvoiceId, payment_id: PaymentId, amount: Money, balance: Money },
+    PaymentFailed { invoice_id: InvoiceId, amount: Money, retry_at: Option<DateTime<Utc>> },
+    ConsentCode { resident_id: ResidentId, challenge: u32 },
+    ConsentConfirmed { resident_id: ResidentId },
+    KeywordReply { resident_id: ResidentId, inbound_id: InboundId, reply: KeywordReply },
+}
+
 impl Effect {
     /// The variant's name, for logs and the outbox.
     pub const fn name(&self) -> &'static str {
@@ -124,6 +137,7 @@ impl Effect {
             Self::ComposeEmail { .. } => "ComposeEmail",
             Self::SendEmail { .. } => "SendEmail",
             Self::SuppressAddress { .. } => "SuppressAddress",
+            Self::ComposeText { .. } => "ComposeText",
             Self::RunJob { .. } => "RunJob",
             Self::DestroyKeys { .. } => "DestroyKeys",
         }

@@ -12,6 +12,7 @@ pub mod payments;
 pub mod ports;
 pub mod reaction;
 pub mod reminders;
+pub mod texts;
 
 pub use effect::Effect;
 pub use reaction::{Process, Step, processes};

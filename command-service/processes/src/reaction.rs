@@ -74,5 +74,6 @@ pub const fn processes() -> &'static [Process] {
         Process { name: "autopay", react: crate::autopay::react },
         Process { name: "reminders", react: crate::reminders::react },
         Process { name: "credits", react: crate::credits::react },
+        Process { name: "texts", react: crate::texts::react },
     ]
 }

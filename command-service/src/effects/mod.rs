@@ -11,6 +11,7 @@ mod reconcile;
 mod refunds;
 mod reminders;
 mod setups;
+mod text_occasions;
 
 use std::{sync::Arc, time::Duration};
 
@@ -68,6 +69,9 @@ impl Effects {
             }
             Effect::SendEmail { message_id } => email::send(self, task, message_id).await,
             Effect::SuppressAddress { message_id, cause } => email::suppress(self, task, message_id, cause).await,
+            Effect::ComposeText { text_id, occasion, cause } => {
+                text_occasions::compose(self, task, text_id, occasion, cause).await
+            }
             Effect::RunJob { job_id, after } => jobs::run(self, task, job_id, after).await,
             Effect::DestroyKeys { resident_id, purposes } => erasure::destroy(self, task, resident_id, &purposes).await,
         }

@@ -27,6 +27,8 @@ pub use tokens::issue_token;
 const LARGEST: usize = 4 * 1024 * 1024;
 /// The largest webhook.
 const LARGEST_WEBHOOK: usize = 512 * 1024;
+/// How much of a browser's name of itself is kept.
+const LONGEST_AGENT: usize = 300;
 /// How long a body may take to arrive.
 const SLOWEST: Duration = Duration::from_secs(20);
 /// Bodies that are read at once; more wait their turn.
@@ -71,6 +73,8 @@ fn ask(caller: &Caller, request: &poem::Request) -> Result<Ask, Problem> {
         correlation: Uuid::now_v7(),
         causation: None,
         client_address: caller.address.clone(),
+        user_agent: request.header("user-agent").map(|agent| agent.chars().take(LONGEST_AGENT).collect()),
+        impersonator: None,
         idempotency_key: idempotency_key(request)?,
         expect: expect(request)?,
         wants_position: true,

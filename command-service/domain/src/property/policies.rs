@@ -4,6 +4,7 @@ use events::{
     OrganizationId, PropertyEvent, PropertyId, Role,
     property::{BillingPolicy, FeePolicy, SurchargePolicy},
     text::Line,
+    text_message::TextContent,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,16 @@ pub struct ChangeSurchargePolicy {
 pub struct SwitchEmailKind {
     pub property_id: PropertyId,
     /// As messages name it, `payment-reminder`.
+    pub kind: Line<40>,
+    pub on: bool,
+}
+
+/// Switches a kind of text on or off. Texts are off until they are switched on, and go to residents who opted in only.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchTextKind {
+    pub property_id: PropertyId,
+    /// As texts name it, `invoice-published`.
     pub kind: Line<40>,
     pub on: bool,
 }
@@ -195,5 +206,36 @@ impl Command for SwitchEmailKind {
 
     fn example() -> Value {
         json!({ "property_id": "01935c2e-0000-7000-8000-000000000001", "kind": "payment-reminder", "on": false })
+    }
+}
+
+impl Command for SwitchTextKind {
+    type Aggregate = Property;
+    const NAME: &'static str = "SwitchTextKind";
+    const ROLES: &'static [Role] = &[Role::OrganizationManager, Role::PropertyAdmin];
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.property_id.0
+    }
+
+    fn scope(&self, _: &Property) -> Scope {
+        Scope::property(self.property_id)
+    }
+
+    fn decide(self, state: &Property, _: &Context) -> Decision<Property> {
+        let known = state.details.as_ref().ok_or(PropertyRefusal::NotFound)?;
+        let (kind, on) = (self.kind.as_str(), self.on);
+        if !TextContent::SWITCHED.contains(&kind) {
+            return Err(PropertyRefusal::NoSuchTextKind);
+        }
+        Ok(if known.texts(kind) == on {
+            vec![]
+        } else {
+            vec![PropertyEvent::TextKindSwitched { kind: kind.to_owned(), on }]
+        })
+    }
+
+    fn example() -> Value {
+        json!({ "property_id": "01935c2e-0000-7000-8000-000000000001", "kind": "invoice-published", "on": true })
     }
 }

@@ -1,0 +1,203 @@
+//! Texts from a resident's number: words that end, help or start again, and free text that a person has to read.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use events::{
+    InboundId, OrganizationId, Phone, Purpose, ResidentId, Role, Sealed, SmsConsentEvent,
+    sms_consent::{ConsentScope, ConsentSource, Reading, RevocationCause},
+    text::Line,
+    text_message::KeywordReply,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{MANAGERS, SmsConsent, SmsConsentRefusal, Standing, evidence, resident_and_session, scope_of, sealed};
+use crate::{Command, Context, Decision, Facts, Need, Scope, keywords, payment::PROCESS};
+
+/// How long after a word its answer may still go out (47 CFR 64.1200(a)(12)).
+pub const REPLY_WITHIN: TimeDelta = TimeDelta::minutes(5);
+
+/// What the provider says of a text that it read itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProviderReading {
+    Stop,
+    Help,
+    Start,
+}
+
+/// Takes in a text that came from a number of a resident. A text from a number that several have is one command for each.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordInboundText {
+    pub resident_id: ResidentId,
+    /// Follows from the provider's id of it and the resident.
+    pub inbound_id: InboundId,
+    pub number: Phone,
+    pub body: String,
+    pub provider_id: String,
+    /// Business clock.
+    pub received_at: DateTime<Utc>,
+    /// Set when the provider read it as a word, and answered.
+    pub answered_by_provider: Option<ProviderReading>,
+    /// Whether this is the one of the number's residents whose stream answers.
+    pub answers: bool,
+}
+
+/// Says what a text meant that may have meant "stop".
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecideHeldText {
+    pub resident_id: ResidentId,
+    pub inbound_id: InboundId,
+    /// It did: texts end, and only the portal brings them back.
+    pub stop: bool,
+    /// Why. No names or numbers.
+    pub note: Line<200>,
+}
+
+impl Command for RecordInboundText {
+    type Aggregate = SmsConsent;
+    const NAME: &'static str = "RecordInboundText";
+    const ROLES: &'static [Role] = PROCESS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        SmsConsent::id(self.resident_id)
+    }
+
+    fn decide(self, state: &SmsConsent, context: &Context) -> Decision<SmsConsent> {
+        if state.inbound.contains_key(&self.inbound_id) {
+            return Ok(vec![]);
+        }
+        let number_key = context.blind.number(&self.number);
+        let number = sealed(self.resident_id, self.number.clone());
+        // The provider's stop counts whatever we read; its start does not, since it takes a "yes" for one.
+        let reading = match (keywords::read(&self.body).reading, self.answered_by_provider) {
+            (_, Some(ProviderReading::Stop)) => Reading::Stop,
+            (Reading::Other, Some(ProviderReading::Help)) => Reading::Help,
+            (own, _) => own,
+        };
+        let mut reply = None;
+        let mut follows = Vec::new();
+        match reading {
+            Reading::Stop => {
+                let ended = matches!(
+                    state.numbers.get(&number_key).map(|known| &known.standing),
+                    Some(Standing::Revoked { .. })
+                );
+                let pending = state.pending.as_ref().is_some_and(|pending| pending.key == number_key);
+                if !ended || pending {
+                    let cause = RevocationCause::Keyword { inbound_id: self.inbound_id };
+                    let numbers = vec![(number_key, number.clone())];
+                    follows = state.revocations(self.resident_id, numbers, &cause, ConsentScope::All, context);
+                    // One confirmation: who says stop twice is not texted twice.
+                    reply = Some(KeywordReply::Stopped);
+                }
+            }
+            Reading::Help => reply = Some(KeywordReply::Help),
+            Reading::Start => {
+                let restored = self.restored(state, context);
+                reply = Some(match restored {
+                    Some(_) => KeywordReply::Restarted,
+                    None => KeywordReply::NothingToRestart,
+                });
+                follows.extend(restored);
+            }
+            // Where nothing could go out anyway there is nothing to hold.
+            Reading::MayMeanStop => {
+                let sends = state.live().iter().any(|(live, _)| *live == number_key);
+                follows.extend(sends.then_some(SmsConsentEvent::SendsPaused { inbound_id: self.inbound_id }));
+            }
+            Reading::Other => {}
+        }
+        let purpose = if reading == Reading::Other { Purpose::Message } else { Purpose::Consent };
+        let received = SmsConsentEvent::InboundReceived {
+            resident_id: self.resident_id,
+            inbound_id: self.inbound_id,
+            number,
+            number_key,
+            body: Sealed::new(self.resident_id.0, purpose, self.body),
+            reading,
+            provider_id: self.provider_id,
+            answered_by_provider: self.answered_by_provider.is_some(),
+            reply: reply.filter(|_| self.answers && self.answered_by_provider.is_none()),
+            received_at: self.received_at,
+        };
+        Ok([vec![received], follows].concat())
+    }
+
+    fn example() -> Value {
+        Value::Null
+    }
+}
+
+impl RecordInboundText {
+    /// Only what a word ended, and only what the resident had granted for this number.
+    fn restored(&self, state: &SmsConsent, context: &Context) -> Option<SmsConsentEvent> {
+        let number_key = context.blind.number(&self.number);
+        let known = state.numbers.get(&number_key)?;
+        let Standing::Revoked { before: Some(grant), .. } = &known.standing else { return None };
+        // Another number was confirmed since.
+        if state.standing().is_some() {
+            return None;
+        }
+        Some(SmsConsentEvent::ConsentRestored {
+            resident_id: self.resident_id,
+            number: known.number.clone(),
+            number_key,
+            inbound_id: self.inbound_id,
+            granted_by: grant.granted_by,
+            disclosure: grant.disclosure.clone(),
+            checkbox: grant.checkbox,
+            scope: grant.scope,
+            source: ConsentSource::SmsKeyword,
+            evidence: evidence(self.resident_id, context, state.zone, state.language),
+        })
+    }
+}
+
+impl Command for DecideHeldText {
+    type Aggregate = SmsConsent;
+    const NAME: &'static str = "DecideHeldText";
+    const ROLES: &'static [Role] = MANAGERS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        SmsConsent::id(self.resident_id)
+    }
+
+    fn scope_with(&self, _: &SmsConsent, facts: &Facts) -> Scope {
+        scope_of(self.resident_id, facts)
+    }
+
+    fn needs(&self, _: &SmsConsent, _: &Facts) -> Vec<Need> {
+        resident_and_session(self.resident_id)
+    }
+
+    fn decide(self, state: &SmsConsent, context: &Context) -> Decision<SmsConsent> {
+        if !state.inbound.contains_key(&self.inbound_id) {
+            return Err(SmsConsentRefusal::NoSuchText);
+        }
+        if !state.held.contains(&self.inbound_id) {
+            return Ok(vec![]);
+        }
+        let decided = SmsConsentEvent::HeldTextDecided {
+            inbound_id: self.inbound_id,
+            stop: self.stop,
+            note: self.note,
+            evidence: evidence(self.resident_id, context, None, state.language),
+        };
+        let cause = RevocationCause::FreeText { inbound_id: self.inbound_id };
+        let ends = if self.stop { state.live() } else { vec![] };
+        let ends = state.revocations(self.resident_id, ends, &cause, ConsentScope::All, context);
+        Ok([vec![decided], ends].concat())
+    }
+
+    fn example() -> Value {
+        json!({
+            "resident_id": "01935c2e-0000-7000-8000-000000000201",
+            "inbound_id": "01935c2e-0000-7000-8000-000000000e01",
+            "stop": true,
+            "note": "Asked not to be texted at work"
+        })
+    }
+}
