@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use cqrs_es::{AggregateContext, AggregateError, EventStore, event_sink::EventSink};
 use domain::{
-    Actor, Aggregate, Blind, Channel, Command, Context, Disclosure, Facts, Hosted, Need, Refuse, SignIn, SmsConsent, decide::Asked,
+    Actor, Aggregate, Blind, Channel, Command, Context, Disclosure, Facts, Hosted, Need, Refuse, SignIn, SmsConsent,
+    decide::Asked,
 };
 use event_store::{
     AppendError, Appended, BusinessClock, CommandContext, IdempotencyKey, Store, Stored,
@@ -315,7 +316,8 @@ impl Engine {
         let context = self.context::<C>(ask, &[]);
         let scoped = self.store.scoped(&context);
         let id = command.stream(ask.organization);
-        let stream: StreamContext<Hosted<C::Aggregate>> = scoped.load_aggregate(&id.to_string()).await.map_err(fault)?;
+        let stream: StreamContext<Hosted<C::Aggregate>> =
+            scoped.load_aggregate(&id.to_string()).await.map_err(fault)?;
         let facts = self.facts(&command, &stream.aggregate.state, &scoped, ask).await?;
         let events = command.turned_away(&stream.aggregate.state, &self.surroundings(ask, &context, facts));
         if events.is_empty() { Ok(()) } else { self.put_on_record(events, stream, ask, &context).await }

@@ -33,8 +33,7 @@ pub async fn of_number(engine: &Engine, number: &Phone) -> Result<Vec<(Organizat
     let organizations: Vec<Uuid> =
         sqlx::query_scalar("select distinct organization_id from engine.text_recipients").fetch_all(pool).await?;
     let keyring = engine.store().keyring();
-    let keys: Vec<Uuid> =
-        organizations.iter().map(|id| keyring.digest(OrganizationId(*id), number.as_str())).collect();
+    let keys: Vec<Uuid> = organizations.iter().map(|id| keyring.digest(OrganizationId(*id), number.as_str())).collect();
     let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
         "select organization_id, resident_id from engine.text_recipients
          join unnest($1::uuid[], $2::uuid[]) as wanted (organization_id, number_key) using (organization_id, number_key)

@@ -45,8 +45,9 @@ pub use currency::Currency;
 pub use disclosure::DisclosureEvent;
 pub use email::EmailMessageEvent;
 pub use ids::{
-    AutopayId, CreditId, GrantId, InboundId, InvoiceId, JobId, MessageId, NumberKey, OrganizationId, PaymentId, PropertyId,
-    RefundId, ResidentId, SetupId, ShownId, SignInId, StripeAccountId, SuppressionId, TextId, TokenId, UnitId,
+    AutopayId, CreditId, GrantId, InboundId, InvoiceId, JobId, MessageId, NumberKey, OrganizationId, PaymentId,
+    PropertyId, RefundId, ResidentId, SetupId, ShownId, SignInId, StripeAccountId, SuppressionId, TextId, TokenId,
+    UnitId,
 };
 pub use inbound_text::InboundTextEvent;
 pub use invoice::InvoiceEvent;

@@ -4,9 +4,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::{
-    AccessTokenEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event, InboundTextEvent, InvoiceEvent,
-    JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent, SmsConsentEvent,
-    StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent,
+    AccessTokenEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event, InboundTextEvent,
+    InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent,
+    SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent,
 };
 
 /// One event's contract.

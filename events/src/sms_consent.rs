@@ -105,9 +105,13 @@ pub enum InvalidationCause {
     /// The resident has another number now.
     NumberChanged {},
     /// The number belongs to somebody else now.
-    Reassigned { note: Line<200> },
+    Reassigned {
+        note: Line<200>,
+    },
     /// Texts to it do not arrive, for good.
-    Undeliverable { code: u32 },
+    Undeliverable {
+        code: u32,
+    },
     /// The resident lives in none of the organization's properties any more.
     MovedOut {},
     Deactivated {},

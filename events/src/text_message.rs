@@ -55,10 +55,15 @@ pub enum TextContent {
         retry_on: Option<NaiveDate>,
     },
     /// The code is derived from the challenge when the text is rendered.
-    ConsentCode { challenge: u32 },
+    ConsentCode {
+        challenge: u32,
+    },
     /// The number was confirmed.
     ConsentConfirmed {},
-    KeywordReply { inbound_id: InboundId, reply: KeywordReply },
+    KeywordReply {
+        inbound_id: InboundId,
+        reply: KeywordReply,
+    },
 }
 
 impl TextContent {

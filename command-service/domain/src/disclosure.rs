@@ -97,7 +97,9 @@ fn fill(template: &str, organization: &str, property: &str) -> String {
         let (before, from) = rest.split_at(at);
         text.push_str(before);
         let placeholders = [("{organization}", organization), ("{property}", property)];
-        if let Some((placeholder, name)) = placeholders.into_iter().find(|(placeholder, _)| from.starts_with(placeholder)) {
+        if let Some((placeholder, name)) =
+            placeholders.into_iter().find(|(placeholder, _)| from.starts_with(placeholder))
+        {
             text.push_str(name);
             rest = &from[placeholder.len()..];
         } else {
@@ -170,10 +172,7 @@ impl Command for PublishDisclosure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{
-        fixtures::{PROPERTY, property},
-        from, given, state,
-    };
+    use crate::testing::{fixtures::PROPERTY, from, given, state};
 
     const SHOWN: ShownId = ShownId(Uuid::from_u128(0x77));
 
@@ -222,12 +221,10 @@ mod tests {
         let known = shown(&state([published(3, "A")]), "Evergreen");
         assert_eq!(known.text, "Evergreen texts you about Maple Court. A STOP, HELP.");
         // `printf '%s' 'Evergreen texts you about Maple Court. A STOP, HELP.' | sha256sum`
-        assert_eq!(known.sha256.len(), 64);
-        assert_eq!(known.sha256, hex(&Sha256::digest(known.text.as_bytes())));
+        assert_eq!(known.sha256, "cdc61a6650901880dc07ad08b93830c17a409f899304f89d91fcad2fc6b06cf4");
         assert_eq!((known.version.as_str(), known.language), ("3", Language::Fr));
         let odd = shown(&state([published(3, "A")]), "{property}");
         assert!(odd.text.starts_with("{property} texts you about Maple Court"), "a name is no template");
         assert_eq!(hex(&Sha256::digest(b"")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-        let _ = property();
     }
 }

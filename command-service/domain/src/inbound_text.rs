@@ -78,3 +78,31 @@ impl Command for KeepUnknownText {
         Value::Null
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{from, noon, state};
+
+    fn keep() -> KeepUnknownText {
+        KeepUnknownText {
+            inbound_id: InboundId(Uuid::from_u128(7)),
+            number: from("+13055550199"),
+            body: "STOP".into(),
+            provider_id: "SM9".into(),
+            received_at: noon(),
+        }
+    }
+
+    #[test]
+    fn a_text_from_nobody_is_kept_once_and_with_no_tenant() {
+        let tenant = crate::testing::context(crate::Facts::default());
+        let refused = keep().decide(&InboundText::default(), &tenant);
+        assert_eq!(refused, Err(InboundTextRefusal::NotTheInstallations));
+        let own = Context { organization: INSTALLATION, ..tenant };
+        let kept = keep().decide(&InboundText::default(), &own).unwrap_or_default();
+        let [InboundTextEvent::UnknownSenderReceived { reading, .. }] = kept.as_slice() else { panic!("{kept:?}") };
+        assert_eq!(*reading, Reading::Stop);
+        assert_eq!(keep().decide(&state(kept), &own), Ok(vec![]));
+    }
+}

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub use self::policies::{ChangeBillingPolicy, ChangeFeePolicy, ChangeSurchargePolicy, SwitchEmailKind, SwitchTextKind};
+pub use self::policies::{
+    ChangeBillingPolicy, ChangeFeePolicy, ChangeSurchargePolicy, SwitchEmailKind, SwitchTextKind,
+};
 use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope, fees};
 
 /// Takes on a property.

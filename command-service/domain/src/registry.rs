@@ -1,8 +1,8 @@
 //! Every command, once. What walks commands (HTTP, `OpenAPI`, schemas, the role table) is a visitor.
 
 use crate::{
-    Command, access_token, autopay, credit, disclosure, email, inbound_text, invoice, job, organization, payment, property,
-    refund, resident, sign_in, sms_consent, stripe_account, suppression, text_message, unit,
+    Command, access_token, autopay, credit, disclosure, email, inbound_text, invoice, job, organization, payment,
+    property, refund, resident, sign_in, sms_consent, stripe_account, suppression, text_message, unit,
 };
 
 /// Something that is done for each command type.

@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{
-    InboundId, Language, NumberKey, Phone, Purpose, ResidentId, Role, Sealed, SignInId, SmsConsentEvent, TextId, TimeZone,
+    InboundId, Language, NumberKey, Phone, Purpose, ResidentId, Role, Sealed, SignInId, SmsConsentEvent, TextId,
+    TimeZone,
     disclosure::ShownDisclosure,
     sms_consent::{
         Checkbox, ConsentScope, ConsentSource, Evidence, InvalidationCause, OptInRefusal, SessionEvidence, SignInMethod,
@@ -24,7 +25,7 @@ use uuid::Uuid;
 
 pub use self::{
     authorize::{Authority, AuthorizeText, ReviewSmsConsent},
-    inbound::{DecideHeldText, RecordInboundText, REPLY_WITHIN},
+    inbound::{DecideHeldText, REPLY_WITHIN, RecordInboundText},
     opt_in::{ConfirmSmsConsent, RecordSmsConsent, RequestSmsCode, ShowDisclosure},
     revoke::{RecordProviderBlock, RecordUndeliverable, RecordVerbalOptOut, ReportNumberReassigned, RevokeSmsConsent},
 };
@@ -269,12 +270,12 @@ fn scope_of(resident_id: ResidentId, facts: &Facts) -> Scope {
     }
 }
 
-fn sealed<T>(resident: ResidentId, value: T) -> Sealed<T> {
+fn personal<T>(resident: ResidentId, value: T) -> Sealed<T> {
     Sealed::new(resident.0, Purpose::Consent, value)
 }
 
 /// Who, from where, when.
-fn evidence(resident: ResidentId, context: &Context, zone: Option<TimeZone>, locale: Language) -> Evidence {
+fn evidence_of(resident: ResidentId, context: &Context, zone: Option<TimeZone>, locale: Language) -> Evidence {
     let channel = &context.channel;
     let session = channel.session.and_then(|session_id| {
         let opened_at = context.facts.session.as_ref()?.opened_by(resident, context.now)?;
@@ -285,8 +286,8 @@ fn evidence(resident: ResidentId, context: &Context, zone: Option<TimeZone>, loc
         role: context.actor.role,
         session,
         impersonator: channel.impersonator.clone(),
-        address: channel.address.clone().map(|address| sealed(resident, address)),
-        user_agent: channel.user_agent.clone().map(|agent| sealed(resident, agent)),
+        address: channel.address.clone().map(|address| personal(resident, address)),
+        user_agent: channel.user_agent.clone().map(|agent| personal(resident, agent)),
         at: context.now,
         zone: zone.unwrap_or(TimeZone::UTC),
         locale,

@@ -11,6 +11,7 @@ use crate::{
 };
 
 pub mod fixtures;
+pub mod texting;
 
 pub struct Given<A: Aggregate> {
     events: Vec<A::Event>,

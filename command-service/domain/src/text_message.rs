@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use events::{
-    Language, NumberKey, OrganizationId, Phone, PropertyId, Purpose, ResidentId, Role, Sealed, TextId, TextMessageEvent,
+    Language, NumberKey, OrganizationId, Phone, PropertyId, Purpose, ResidentId, Role, Sealed, TextId,
+    TextMessageEvent,
     text::Line,
     text_message::{Grounds, TextClass, TextContent, TextDeferral, TextEncoding, TextSuppression},
 };
@@ -184,7 +185,9 @@ impl Aggregate for TextMessage {
             TextMessageEvent::TextSent {} => Phase::Sent,
             TextMessageEvent::TextDelivered {} => Phase::Delivered,
             TextMessageEvent::TextUndelivered { .. } => Phase::Undelivered,
-            TextMessageEvent::TextFailed { .. } | TextMessageEvent::TextOutcomeDecided { sent: false, .. } => Phase::Failed,
+            TextMessageEvent::TextFailed { .. } | TextMessageEvent::TextOutcomeDecided { sent: false, .. } => {
+                Phase::Failed
+            }
             TextMessageEvent::TextOutcomeUnknown { .. } => Phase::Unknown,
             TextMessageEvent::TextOutcomeDecided { sent: true, .. } => Phase::Sent,
         };
@@ -270,14 +273,17 @@ by_worker!(
         }
         let consent = context.facts.sms_consent.as_ref();
         let authority = consent.and_then(|consent| consent.authority(self.text_id));
-        let authority = authority.filter(|authority| context.now < authority.expires_at && authority.class == request.class());
+        let authority =
+            authority.filter(|authority| context.now < authority.expires_at && authority.class == request.class());
         let authority = authority.ok_or(TextRefusal::NoAuthority)?;
         // An end that came after the authority was given, and before this was decided.
         let stands = consent.and_then(SmsConsent::standing).map(|(key, _, version)| (key, version));
         let paused = consent.is_some_and(SmsConsent::is_paused);
         let needs_consent = request.class() == TextClass::Programme;
         if needs_consent
-            && (paused || stands.is_none_or(|(key, version)| key != authority.number_key || Some(version) != authority.consent))
+            && (paused
+                || stands
+                    .is_none_or(|(key, version)| key != authority.number_key || Some(version) != authority.consent))
         {
             return Err(TextRefusal::NoAuthority);
         }

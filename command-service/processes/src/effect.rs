@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{
-    AutopayId, InboundId, InvoiceId, JobId, MessageId, Money, PaymentId, Purpose, RefundId, ResidentId, SetupId, SignInId,
-    StripeAccountId, TextId, autopay::PauseReason, suppression::SuppressionCause, text_message::KeywordReply,
+    AutopayId, InboundId, InvoiceId, JobId, MessageId, Money, PaymentId, Purpose, RefundId, ResidentId, SetupId,
+    SignInId, StripeAccountId, TextId, autopay::PauseReason, suppression::SuppressionCause, text_message::KeywordReply,
 };
 use serde::{Deserialize, Serialize};
 

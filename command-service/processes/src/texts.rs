@@ -1,9 +1,7 @@
 //! Which texts follow from what happened. Whether one may be sent is decided when it is, in the order of the consent itself.
 
 use domain::sms_consent::ReviewSmsConsent;
-use events::{
-    AutopayEvent, InvoiceEvent, InvoiceId, Recorded, ResidentEvent, ResidentId, SmsConsentEvent, TextId,
-};
+use events::{AutopayEvent, InvoiceEvent, InvoiceId, Recorded, ResidentEvent, ResidentId, SmsConsentEvent, TextId};
 
 use crate::{Effect, Step, effect::TextOccasion, reaction::Reaction};
 

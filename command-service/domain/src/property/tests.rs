@@ -180,3 +180,16 @@ fn every_kind_of_email_is_known_here() {
     let known: BTreeSet<_> = EMAIL_KINDS.iter().map(|(kind, _)| (*kind).to_owned()).collect();
     assert_eq!(names, known);
 }
+
+#[test]
+fn texts_are_off_until_a_property_switches_a_kind_on() {
+    let switch = |kind: &str, on| SwitchTextKind { property_id: PROPERTY, kind: from(kind), on };
+    let switched = |on| PropertyEvent::TextKindSwitched { kind: "invoice-published".into(), on };
+    given([property()]).accepts(switch("invoice-published", true), [switched(true)]);
+    given([property(), switched(true)]).accepts(switch("invoice-published", false), [switched(false)]);
+    given([property()]).ignores(switch("invoice-published", false));
+    given([property()]).refuses(switch("consent-code", true), PropertyRefusal::NoSuchTextKind);
+    given([]).refuses(switch("invoice-published", true), PropertyRefusal::NotFound);
+    let details = state::<Property>([property()]).details.expect("added");
+    assert!(!details.texts("payment-received") && details.texts("consent-code"), "codes are no property's to withhold");
+}

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{AUTHORITY_HOLDS, REPLY_WITHIN, SmsConsent, SmsConsentRefusal, Standing, evidence, voided};
+use super::{AUTHORITY_HOLDS, REPLY_WITHIN, SmsConsent, SmsConsentRefusal, Standing, evidence_of, voided};
 use crate::{Command, Context, Decision, Facts, Need, Resident, payment::PROCESS};
 
 /// Asks for the authority to hand one text to the provider within the next 30 seconds.
@@ -96,11 +96,17 @@ impl SmsConsent {
         }
     }
 
-    fn may_get_code(&self, challenge: u32, resident: &Resident, now: DateTime<Utc>) -> Result<Given, SmsConsentRefusal> {
+    fn may_get_code(
+        &self,
+        challenge: u32,
+        resident: &Resident,
+        now: DateTime<Utc>,
+    ) -> Result<Given, SmsConsentRefusal> {
         if !resident.is_active() {
             return Err(SmsConsentRefusal::ResidentInactive);
         }
-        let pending = self.pending.as_ref().filter(|pending| pending.challenge == challenge && now < pending.expires_at);
+        let pending =
+            self.pending.as_ref().filter(|pending| pending.challenge == challenge && now < pending.expires_at);
         let pending = pending.ok_or(SmsConsentRefusal::CodeOutdated)?;
         Ok(Given { number_key: pending.key, consent: None, inbound_id: None })
     }
@@ -183,8 +189,7 @@ impl Command for ReviewSmsConsent {
     fn decide(self, state: &SmsConsent, context: &Context) -> Decision<SmsConsent> {
         let resident = context.facts.resident.as_ref().ok_or(SmsConsentRefusal::NotFound)?;
         let granted = state.granted().map(|(key, number, grant)| (key, number, grant.phone_revision));
-        let pending =
-            state.pending.as_ref().map(|pending| (pending.key, &pending.number, pending.phone_revision));
+        let pending = state.pending.as_ref().map(|pending| (pending.key, &pending.number, pending.phone_revision));
         // What a word had ended could come back by another, so it ends for good too.
         let restorable = state.numbers.iter().filter_map(|(key, known)| match &known.standing {
             Standing::Revoked { before: Some(grant), .. } => Some((*key, &known.number, grant.phone_revision)),
@@ -203,7 +208,7 @@ impl Command for ReviewSmsConsent {
                     number: number.clone(),
                     number_key,
                     cause,
-                    evidence: evidence(self.resident_id, context, state.zone, state.language),
+                    evidence: evidence_of(self.resident_id, context, state.zone, state.language),
                 });
             }
         }

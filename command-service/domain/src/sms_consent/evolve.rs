@@ -70,7 +70,14 @@ impl Aggregate for SmsConsent {
                 }
             }
             SmsConsentEvent::ConsentGranted {
-                number, number_key, disclosure, checkbox, scope, phone_revision, evidence, ..
+                number,
+                number_key,
+                disclosure,
+                checkbox,
+                scope,
+                phone_revision,
+                evidence,
+                ..
             } => {
                 self.pending = None;
                 self.zone = Some(evidence.zone);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{MANAGERS, SmsConsent, SmsConsentRefusal, Standing, evidence, resident_and_session, scope_of, sealed};
+use super::{MANAGERS, SmsConsent, SmsConsentRefusal, Standing, evidence_of, personal, resident_and_session, scope_of};
 use crate::{Command, Context, Decision, Facts, Need, Scope, keywords, payment::PROCESS};
 
 /// How long after a word its answer may still go out (47 CFR 64.1200(a)(12)).
@@ -70,7 +70,7 @@ impl Command for RecordInboundText {
             return Ok(vec![]);
         }
         let number_key = context.blind.number(&self.number);
-        let number = sealed(self.resident_id, self.number.clone());
+        let number = personal(self.resident_id, self.number.clone());
         // The provider's stop counts whatever we read; its start does not, since it takes a "yes" for one.
         let reading = match (keywords::read(&self.body).reading, self.answered_by_provider) {
             (_, Some(ProviderReading::Stop)) => Reading::Stop,
@@ -151,7 +151,7 @@ impl RecordInboundText {
             checkbox: grant.checkbox,
             scope: grant.scope,
             source: ConsentSource::SmsKeyword,
-            evidence: evidence(self.resident_id, context, state.zone, state.language),
+            evidence: evidence_of(self.resident_id, context, state.zone, state.language),
         })
     }
 }
@@ -184,7 +184,7 @@ impl Command for DecideHeldText {
             inbound_id: self.inbound_id,
             stop: self.stop,
             note: self.note,
-            evidence: evidence(self.resident_id, context, None, state.language),
+            evidence: evidence_of(self.resident_id, context, None, state.language),
         };
         let cause = RevocationCause::FreeText { inbound_id: self.inbound_id };
         let ends = if self.stop { state.live() } else { vec![] };

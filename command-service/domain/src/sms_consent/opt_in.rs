@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{CODE_HOLDS, SmsConsent, SmsConsentRefusal, evidence, resident_and_session, scope_of, sealed};
+use super::{CODE_HOLDS, SmsConsent, SmsConsentRefusal, evidence_of, personal, resident_and_session, scope_of};
 use crate::{Command, Context, Decision, Disclosure, Facts, Need, Scope};
 
 /// How long what was shown may be agreed to.
@@ -106,10 +106,10 @@ impl RecordSmsConsent {
     fn refused(&self, why: OptInRefusal, context: &Context, language: Language) -> SmsConsentEvent {
         SmsConsentEvent::OptInRefused {
             resident_id: self.resident_id,
-            number: sealed(self.resident_id, self.phone.clone()),
+            number: personal(self.resident_id, self.phone.clone()),
             number_key: context.blind.number(&self.phone),
             why,
-            evidence: evidence(self.resident_id, context, Some(self.time_zone), language),
+            evidence: evidence_of(self.resident_id, context, Some(self.time_zone), language),
         }
     }
 }
@@ -152,7 +152,7 @@ impl Command for ShowDisclosure {
             organization.unwrap_or(&property.name),
             &property.name,
         );
-        let evidence = evidence(self.resident_id, context, Some(self.time_zone), self.language);
+        let evidence = evidence_of(self.resident_id, context, Some(self.time_zone), self.language);
         Ok(vec![SmsConsentEvent::DisclosureShown { resident_id: self.resident_id, disclosure, evidence }])
     }
 
@@ -224,11 +224,11 @@ impl Command for RecordSmsConsent {
             return Ok(vec![]);
         }
         let code = state.issue(self.resident_id, number_key, context.now)?;
-        let evidence = evidence(self.resident_id, context, Some(self.time_zone), disclosure.language);
+        let evidence = evidence_of(self.resident_id, context, Some(self.time_zone), disclosure.language);
         Ok(vec![
             SmsConsentEvent::ConsentRequested {
                 resident_id: self.resident_id,
-                number: sealed(self.resident_id, self.phone),
+                number: personal(self.resident_id, self.phone),
                 number_key,
                 disclosure,
                 checkbox: self.checkbox,
@@ -310,9 +310,13 @@ impl Command for ConfirmSmsConsent {
         let Some(pending) = &state.pending else {
             // The same code again, a moment after it was accepted.
             let fresh = state.challenges > 0 && self.is_code(state.challenges, context);
-            return if fresh && state.standing().is_some() { Ok(vec![]) } else { Err(SmsConsentRefusal::NothingPending) };
+            return if fresh && state.standing().is_some() {
+                Ok(vec![])
+            } else {
+                Err(SmsConsentRefusal::NothingPending)
+            };
         };
-        let evidence = evidence(self.resident_id, context, state.zone, pending.disclosure.language);
+        let evidence = evidence_of(self.resident_id, context, state.zone, pending.disclosure.language);
         let (resident_id, number_key, challenge) = (self.resident_id, pending.key, pending.challenge);
         if let Err(why) = own_session(resident_id, context) {
             return Ok(vec![SmsConsentEvent::OptInRefused {
@@ -338,7 +342,9 @@ impl Command for ConfirmSmsConsent {
         match super::voided(resident, pending.number.value(), pending.phone_revision) {
             None => {}
             Some(InvalidationCause::MovedOut {}) => return Err(SmsConsentRefusal::MovedOut),
-            Some(InvalidationCause::Deactivated {} | InvalidationCause::Erased {}) => return Err(SmsConsentRefusal::ResidentInactive),
+            Some(InvalidationCause::Deactivated {} | InvalidationCause::Erased {}) => {
+                return Err(SmsConsentRefusal::ResidentInactive);
+            }
             Some(_) => return Err(SmsConsentRefusal::NumberChanged),
         }
         // One number per resident: the one before is never texted again.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{MANAGERS, SmsConsent, SmsConsentRefusal, Standing, evidence, resident_and_session, scope_of};
+use super::{MANAGERS, SmsConsent, SmsConsentRefusal, Standing, evidence_of, resident_and_session, scope_of};
 use crate::{Command, Context, Decision, Facts, Need, Scope, payment::PROCESS};
 
 /// Ends texts, at once. Only the portal brings them back then.
@@ -81,7 +81,7 @@ impl SmsConsent {
                 cause: cause.clone(),
                 scope,
                 source: cause.source(),
-                evidence: evidence(resident_id, context, self.zone, self.language),
+                evidence: evidence_of(resident_id, context, self.zone, self.language),
             })
             .collect()
     }
@@ -100,7 +100,7 @@ impl SmsConsent {
                 number,
                 number_key,
                 cause: cause.clone(),
-                evidence: evidence(resident_id, context, self.zone, self.language),
+                evidence: evidence_of(resident_id, context, self.zone, self.language),
             })
             .collect()
     }

@@ -1,1 +1,7 @@
-//! Consent, told.
+//! Consent, told: who may agree, what ends it, and which text may leave.
+
+mod endings;
+mod leave;
+mod opting_in;
+mod random;
+mod words;
