@@ -16,6 +16,7 @@ use projections::Projector;
 use query_service::QueryState;
 use serde_json::Value;
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::{cli::ServeRole, commands::todays_run, failure::Failure, node::Node};
 
@@ -48,7 +49,8 @@ impl Service {
             stop.run(async move { projector.run(told).await });
             commands.run_workers(node, &mut stop);
         }
-        let address = http::serve(node, &mut stop, routes(node, &commands, role)).await?;
+        let told = stop.told();
+        let address = http::serve(node, &mut stop, routes(node, &commands, role, told)).await?;
         Ok(Self { stop, address })
     }
 
@@ -58,7 +60,12 @@ impl Service {
     }
 }
 
-fn routes(node: &Node, commands: &CommandSide, role: ServeRole) -> impl Endpoint<Output = Response> + 'static {
+fn routes(
+    node: &Node,
+    commands: &CommandSide,
+    role: ServeRole,
+    told: watch::Receiver<bool>,
+) -> impl Endpoint<Output = Response> + 'static {
     let spec = document(&node.settings.public_url(), &commands.effects.registry);
     let shown = Shown {
         pool: node.database.engine.clone(),
@@ -67,12 +74,12 @@ fn routes(node: &Node, commands: &CommandSide, role: ServeRole) -> impl Endpoint
         spec: Arc::new(spec),
     };
     let authenticator = authenticator(node);
-    let queries = matches!(role, ServeRole::All | ServeRole::Query).then(|| {
-        let state = QueryState::new(node.database.query.clone(), node.clock.clone());
-        query_service::routes(state, authenticator.clone())
-    });
+    let queries = matches!(role, ServeRole::All | ServeRole::Query)
+        .then(|| query_service::routes(QueryState::of(node, told), authenticator.clone()));
     let commands = matches!(role, ServeRole::All | ServeRole::Command).then(|| commands.routes(node, authenticator));
-    let route = Route::new().at("/metrics", get(metrics)).at("/openapi.json", get(openapi_json)).at("/docs", get(docs));
+    let contract = Arc::new(query_service::contract_routes(&node.settings.public_url()));
+    let route = Route::new().at("/schemas/*path", contract.clone()).at("/asyncapi.json", contract);
+    let route = route.at("/metrics", get(metrics)).at("/openapi.json", get(openapi_json)).at("/docs", get(docs));
     let route = match (commands, queries) {
         (Some(commands), Some(queries)) => route.nest_no_strip("/", Both { commands, queries }),
         (Some(commands), None) => route.nest_no_strip("/", commands),

@@ -152,7 +152,7 @@ impl<T: ToJSON + ParseFromJSON + Send + Sync> ApiResponse for Detail<T> {
     }
 }
 
-fn responses(mut answers: Vec<MetaResponse>, problems: &[u16]) -> MetaResponses {
+pub fn responses(mut answers: Vec<MetaResponse>, problems: &[u16]) -> MetaResponses {
     answers.extend(problems.iter().map(|status| {
         let content =
             vec![MetaMediaType { content_type: "application/problem+json", schema: ProblemBody::schema_ref() }];
@@ -168,14 +168,15 @@ const fn problem(status: u16) -> &'static str {
         401 => "Who is calling is not known.",
         403 => "This role may not ask that.",
         404 => "There is no such thing, or it is not the caller's to see.",
-        410 => "The cursor is from before a restore; start again without it.",
+        410 => "The cursor or position is from before a restore; start again without it.",
         422 => "A parameter is unknown or not acceptable; `parameter` names it.",
+        429 => "Too many at once; `Retry-After` says when to ask again.",
         503 => "Not caught up to `Propty-Min-Position`, or the database is away; `Retry-After` says when to ask again.",
         _ => "Something else went wrong.",
     }
 }
 
-fn response(
+pub fn response(
     status: u16,
     description: &'static str,
     content: Vec<MetaMediaType>,
@@ -184,11 +185,11 @@ fn response(
     MetaResponse { description, status: Some(status), status_range: None, content, headers }
 }
 
-fn media<P: Payload>(content_type: &'static str) -> MetaMediaType {
+pub fn media<P: Payload>(content_type: &'static str) -> MetaMediaType {
     MetaMediaType { content_type, schema: P::schema_ref() }
 }
 
-fn position_header() -> MetaHeader {
+pub fn position_header() -> MetaHeader {
     header("PROPTY-POSITION", "The position of the organization's log that the answer shows.", i64::schema_ref())
 }
 

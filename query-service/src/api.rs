@@ -15,6 +15,7 @@ use crate::{
     credit::Credit,
     dashboard::{self, Dashboard},
     detail::detail,
+    event::{self, EventAnswer, EventsAnswer, Snapshot, StreamAnswer, contract},
     invoice::{Invoice, InvoiceDetail},
     job::{Job, JobDetail, JobItem},
     ledger,
@@ -36,6 +37,24 @@ use crate::{
 /// The query API; its state arrives with each request, so that it can be described without a database.
 #[derive(Debug, Clone, Copy)]
 pub struct Api;
+
+/// The documents of the events' contract, for everyone: `/schemas/public/…`, `/asyncapi.json`.
+pub fn contract_routes(public_url: &str) -> impl Endpoint<Output = Response> + 'static {
+    let public_url = public_url.to_owned();
+    edge::guard::guard(poem::endpoint::make_sync(move |request| {
+        let path = request.uri().path();
+        let name = path.strip_prefix("/schemas/").unwrap_or_else(|| path.trim_start_matches('/'));
+        contract(name, &public_url)
+            .map(|text| {
+                Response::builder()
+                    .content_type("application/json")
+                    .header("Cache-Control", "public, max-age=300")
+                    .header("Access-Control-Allow-Origin", "*")
+                    .body(text)
+            })
+            .ok_or_else(|| poem::Error::from(edge::Problem::missing("there is no such document")))
+    }))
+}
 
 /// All queries under `/v1`, with errors as problem details. It answers full paths: mount it with `nest_no_strip`.
 pub fn routes(state: QueryState, authenticator: Authenticator) -> impl Endpoint<Output = Response> {
@@ -351,6 +370,42 @@ impl Api {
         request: &Request,
     ) -> poem::Result<Document> {
         ledger::export(state.0, &caller, request).await
+    }
+
+    #[oai(path = "/v1/events", method = "get", operation_id = "events")]
+    async fn events(&self, state: Data<&QueryState>, caller: Caller, request: &Request) -> poem::Result<EventsAnswer> {
+        event::page(state.0, &caller, request).await
+    }
+
+    #[oai(path = "/v1/events/stream", method = "get", operation_id = "event_stream")]
+    async fn event_stream(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<StreamAnswer> {
+        event::stream(state.0, &caller, request).await
+    }
+
+    #[oai(path = "/v1/events/snapshot", method = "get", operation_id = "event_snapshot")]
+    async fn event_snapshot(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Detail<Snapshot>> {
+        event::snapshot(state.0, &caller, request).await
+    }
+
+    #[oai(path = "/v1/events/:position", method = "get", operation_id = "event")]
+    async fn event(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        position: Path<String>,
+    ) -> poem::Result<EventAnswer> {
+        event::one(state.0, &caller, request, &position.0).await
     }
 
     #[oai(path = "/v1/me", method = "get", operation_id = "me")]

@@ -35,8 +35,14 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         Credentials::new(host.store.keyring()),
         host.settings.client_address_header.clone(),
     );
-    let state = QueryState::new(host.database.query.clone(), host.clock.clone());
-    let address = http::serve(&host, &mut stop, query_service::routes(state, authenticator)).await?;
+    let state = QueryState::of(&host, stop.told());
+    let contract = query_service::contract_routes(&host.settings.public_url());
+    let contract = std::sync::Arc::new(contract);
+    let routes = poem::Route::new()
+        .at("/schemas/*path", contract.clone())
+        .at("/asyncapi.json", contract)
+        .nest_no_strip("/", query_service::routes(state, authenticator));
+    let address = http::serve(&host, &mut stop, routes).await?;
     eprintln!("query-service listens on http://{address}");
     until_told(&mut host).await;
     stop.now().await;

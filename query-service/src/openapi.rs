@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api::Api,
-    operation::{Filter, Kind, OPERATIONS, Operation},
+    operation::{FEED, Filter, Kind, OPERATIONS, Operation},
     parameters::{DEFAULT_LIMIT, MAX_LIMIT},
     reading::MIN_POSITION,
 };
@@ -20,7 +20,7 @@ pub fn openapi(server_url: &str) -> Value {
         OpenApiService::new(Api, "Propty", env!("CARGO_PKG_VERSION")).description(DESCRIPTION).server(server_url);
     // poem-openapi writes what it holds as JSON; reading that back cannot fail.
     let mut spec: Value = serde_json::from_str(&service.spec()).unwrap_or_default();
-    for operation in OPERATIONS {
+    for operation in OPERATIONS.iter().chain(FEED) {
         let method = operation.method.to_lowercase();
         if let Some(known) = spec["paths"][operation.path][&method].as_object_mut() {
             describe(known, operation);
@@ -115,8 +115,11 @@ fn parameters(operation: &Operation) -> Value {
         all.push(query("cursor", "`next_cursor` of the page before; the other parameters stay the same.", &cursor, ""));
         let format = json!({ "type": "string", "enum": ["json", "csv"], "default": "json" });
         all.push(query("format", "`csv` gives the complete list.", &format, ""));
-    } else if !operation.is_document() {
+    } else if !operation.is_document() && !operation.is_feed() {
         all.push(header("If-None-Match", "The version that the caller has; 304 when nothing has changed.", "\"7\""));
+    }
+    if operation.is_feed() {
+        return Value::Array(all);
     }
     all.push(header(
         MIN_POSITION,
@@ -133,6 +136,8 @@ fn filter(filter: &Filter) -> Value {
         Kind::Date => json!({ "type": "string", "format": "date" }),
         Kind::Time => json!({ "type": "string", "format": "date-time" }),
         Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Number => json!({ "type": "integer", "minimum": 0 }),
+        Kind::Cursor | Kind::Types | Kind::Aggregate => json!({ "type": "string" }),
         Kind::Choice(choices) => json!({ "type": "string", "enum": choices }),
     };
     query(filter.name, filter.description, &schema, filter.example)

@@ -11,6 +11,14 @@ pub enum Kind {
     Date,
     Time,
     Flag,
+    /// A whole number from 0.
+    Number,
+    /// A whole number from 0, or `head`.
+    Cursor,
+    /// Types of public events, separated by commas.
+    Types,
+    /// A kind of aggregate, or one by its id: `invoice`, `invoice/…`.
+    Aggregate,
     /// One of these.
     Choice(&'static [&'static str]),
 }
@@ -45,6 +53,11 @@ impl Operation {
     /// Whether it answers with pages.
     pub const fn is_list(&self) -> bool {
         !self.sorts.is_empty()
+    }
+
+    /// Whether it answers with events, which know no conditions and no read models.
+    pub fn is_feed(&self) -> bool {
+        self.tag == "Events"
     }
 
     /// Whether it answers with a text that is no JSON.
@@ -88,6 +101,9 @@ pub const ORGANIZATION_MANAGERS: &[Role] = &[Role::OrganizationManager];
 pub const ADMINS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin];
 /// Managers of an organization or a property.
 pub const MANAGERS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager];
+/// Managers, and services that read what happened.
+pub const READERS_OF_EVENTS: &[Role] =
+    &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Integrator];
 /// Managers, and residents for their own.
 pub const MANAGERS_AND_RESIDENTS: &[Role] =
     &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Resident];
@@ -127,8 +143,13 @@ pub const OPERATIONS: &[Operation] = &[
     crate::payout::LIST,
     crate::suppression::LIST,
     crate::access_token::LIST,
+    crate::event::PAGE,
+    crate::event::SNAPSHOT,
     crate::me::ME,
 ];
+
+/// Queries that have no end, or whose place is a position.
+pub const FEED: &[Operation] = &[crate::event::STREAM, crate::event::ONE];
 
 /// Markdown: each query and the roles that it admits.
 pub fn authorization_table() -> String {
@@ -136,7 +157,7 @@ pub fn authorization_table() -> String {
         format!("| query | {} | reach |", Role::PEOPLE.map(Role::name).join(" | ")),
         format!("|---|{}---|", "---|".repeat(Role::PEOPLE.len())),
     ];
-    for Operation { method, path, roles, reach, .. } in OPERATIONS {
+    for Operation { method, path, roles, reach, .. } in OPERATIONS.iter().chain(FEED) {
         let marks = Role::PEOPLE.map(|role| if roles.contains(&role) { "yes" } else { "no" });
         rows.push(format!("| `{method} {path}` | {} | {reach} |", marks.join(" | ")));
     }

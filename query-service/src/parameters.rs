@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     cursor::fingerprint,
+    feed::Aggregate,
     operation::{Filter, Kind, Operation},
 };
 
@@ -17,6 +18,7 @@ pub const DEFAULT_LIMIT: u32 = 50;
 /// Rows in a page at most.
 pub const MAX_LIMIT: u32 = Paging::MOST;
 const MAX_TEXT: usize = 200;
+const MAX_TYPES: usize = 4000;
 
 /// How the list is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +142,11 @@ fn check(filter: &Filter, value: &str) -> Result<(), String> {
         }
         Kind::Time => value.parse::<DateTime<Utc>>().is_ok_and(|time| (1..=9999).contains(&time.year())),
         Kind::Flag => ["true", "false"].contains(&value),
+        Kind::Number => number(value),
+        Kind::Cursor => value == "head" || number(value),
+        // Whether they are known is told apart.
+        Kind::Types => !value.trim().is_empty() && value.len() <= MAX_TYPES,
+        Kind::Aggregate => Aggregate::parse(value).is_some(),
         Kind::Choice(choices) => choices.contains(&value),
     };
     if fits {
@@ -151,11 +158,20 @@ fn check(filter: &Filter, value: &str) -> Result<(), String> {
         Kind::Date => "must be a date such as 2026-01-31".to_owned(),
         Kind::Time => "must be a time such as 2026-01-31T12:00:00Z".to_owned(),
         Kind::Flag => "must be `true` or `false`".to_owned(),
+        Kind::Number => "must be a whole number from 0".to_owned(),
+        Kind::Cursor => "must be a position, a whole number from 0, or `head`".to_owned(),
+        Kind::Types => format!("must be types separated by commas, at most {MAX_TYPES} bytes"),
+        Kind::Aggregate => "must be a kind of aggregate such as `invoice`, or one such as `invoice/…`".to_owned(),
         Kind::Choice(choices) => format!("must be one of {}", choices.join(", ")),
     })
 }
 
-fn refused(name: &str, why: &str) -> Problem {
+/// As we write it ourselves: digits alone.
+fn number(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_digit()) && value.parse::<i64>().is_ok()
+}
+
+pub fn refused(name: &str, why: &str) -> Problem {
     Problem::invalid("invalid-parameter", format!("`{name}` {why}")).with("parameter", json!(name))
 }
 

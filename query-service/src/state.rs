@@ -4,6 +4,8 @@ use event_store::BusinessClock;
 use projections::position::Watermark;
 use sqlx::PgPool;
 
+use crate::Feed;
+
 /// Shared by all handlers.
 #[derive(Debug, Clone)]
 pub struct QueryState {
@@ -12,10 +14,25 @@ pub struct QueryState {
     /// Says which day it is: what is overdue depends on it.
     pub clock: BusinessClock,
     pub watermark: Watermark,
+    /// What happened, for those who follow it.
+    pub feed: Feed,
 }
 
 impl QueryState {
-    pub fn new(query_pool: PgPool, clock: BusinessClock) -> Self {
-        Self { query_pool, clock, watermark: Watermark::default() }
+    /// Over an opened host; what never ends by itself ends once told.
+    pub fn of(host: &host::Host, told: tokio::sync::watch::Receiver<bool>) -> Self {
+        let feed = Feed::start(
+            host.database.query.clone(),
+            host.database.engine.clone(),
+            host.store.positions().head(),
+            told,
+            &host.settings.public_url(),
+        );
+        Self {
+            query_pool: host.database.query.clone(),
+            clock: host.clock.clone(),
+            watermark: Watermark::default(),
+            feed,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use events::Role;
-use query_service::{OPERATIONS, authorization_table};
+use query_service::{FEED, OPERATIONS, authorization_table};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -30,7 +30,8 @@ async fn operations(world: &World) -> Vec<Operation> {
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         for method in METHODS {
             let known = &item[method];
-            if !known.is_object() || OPERATIONS.iter().any(|query| query.path == path && method == "get") {
+            let mut queries = OPERATIONS.iter().chain(FEED);
+            if !known.is_object() || queries.any(|query| query.path == path && method == "get") {
                 continue;
             }
             let description = known["description"].as_str().unwrap_or_default();

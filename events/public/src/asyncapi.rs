@@ -25,7 +25,8 @@ pub fn document(public_url: &str) -> Value {
                 "examples": [{ "payload": example(declared) }],
             }),
         );
-        messages.insert(declared.kind.to_owned(), json!({ "$ref": format!("#/components/messages/{}", declared.kind) }));
+        messages
+            .insert(declared.kind.to_owned(), json!({ "$ref": format!("#/components/messages/{}", declared.kind) }));
     }
     json!({
         "asyncapi": "3.0.0",

@@ -123,7 +123,9 @@ fn kind(schema: &Value) -> String {
     match &schema["type"] {
         Value::String(kind) if kind == "array" => format!("list of {}", self::kind(&schema["items"])),
         Value::String(kind) => kind.clone(),
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect::<Vec<_>>().join(" or "),
+        Value::Array(kinds) => {
+            kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect::<Vec<_>>().join(" or ")
+        }
         _ => "value".to_owned(),
     }
 }
@@ -137,12 +139,16 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden");
         for entry in std::fs::read_dir(folder).expect("the goldens") {
             let path = entry.expect("an entry").path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().split('.').next().unwrap_or_default().to_owned();
+            let name =
+                path.file_name().unwrap_or_default().to_string_lossy().split('.').next().unwrap_or_default().to_owned();
             let Some(schema) = events::schema::all().into_iter().find(|schema| schema.name == name) else { continue };
             let payload = std::fs::read_to_string(&path).expect("a golden");
             let Ok(told) = tell(schema.stream, SUBJECT, &name, "1", &payload) else { continue };
             let text = serde_json::to_string(&told.event).expect("JSON");
-            for secret in ["@", "marisol", "vega", "555", "pi_", "pm_", "ch_", "cus_", "seti_", "secret", "last4", "4242", "$clear", "hash"] {
+            for secret in [
+                "@", "marisol", "vega", "555", "pi_", "pm_", "ch_", "cus_", "seti_", "secret", "last4", "4242",
+                "$clear", "hash",
+            ] {
                 assert!(!text.to_lowercase().contains(secret), "{name} tells {secret}: {text}");
             }
         }

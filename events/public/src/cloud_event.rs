@@ -45,8 +45,18 @@ impl Writer {
         out: &mut Vec<u8>,
     ) -> Result<(), serde_json::Error> {
         let declared = event.declared();
-        let Envelope { organization, position, leaf, stream, stream_id, version, time, property, correlation, causation } =
-            envelope;
+        let Envelope {
+            organization,
+            position,
+            leaf,
+            stream,
+            stream_id,
+            version,
+            time,
+            property,
+            correlation,
+            causation,
+        } = envelope;
         // Nothing of this needs escaping, and writing into memory does not fail.
         let _ = write!(out, "{{\"specversion\":\"1.0\",\"id\":\"{position}-");
         for byte in leaf.iter().take(8) {

@@ -70,12 +70,9 @@ impl Tell for CreditFact {
                     invoice_id,
                 }
             }
-            CreditEvent::CreditSpent { number: _, invoice_id, asked: _, amount, balance } => Self::Spent {
-                credit_id,
-                invoice_id: invoice_id.0,
-                amount: amount.into(),
-                balance: balance.into(),
-            },
+            CreditEvent::CreditSpent { number: _, invoice_id, asked: _, amount, balance } => {
+                Self::Spent { credit_id, invoice_id: invoice_id.0, amount: amount.into(), balance: balance.into() }
+            }
         })
     }
 

@@ -214,13 +214,15 @@ impl Tell for PaymentFact {
                 reversed: reversed.into(),
                 returned,
             },
-            PaymentEvent::PaymentDisputeClosed { dispute: _, invoice_id, won, amount, reversed } => Self::DisputeClosed {
-                payment_id,
-                invoice_id: invoice_id.0,
-                won,
-                amount: amount.into(),
-                reversed: reversed.into(),
-            },
+            PaymentEvent::PaymentDisputeClosed { dispute: _, invoice_id, won, amount, reversed } => {
+                Self::DisputeClosed {
+                    payment_id,
+                    invoice_id: invoice_id.0,
+                    won,
+                    amount: amount.into(),
+                    reversed: reversed.into(),
+                }
+            }
             PaymentEvent::PaymentCanceled { invoice_id, reason, reserved: _, autopay_id } => Self::Canceled {
                 payment_id,
                 invoice_id: invoice_id.0,

@@ -139,9 +139,8 @@ impl Tell for ResidentFact {
 
     fn property(event: &ResidentEvent) -> Option<PropertyId> {
         match event {
-            ResidentEvent::ResidentMovedIn { property_id, .. } | ResidentEvent::ResidentMovedOut { property_id, .. } => {
-                Some(*property_id)
-            }
+            ResidentEvent::ResidentMovedIn { property_id, .. }
+            | ResidentEvent::ResidentMovedOut { property_id, .. } => Some(*property_id),
             ResidentEvent::ResidentRegistered { .. }
             | ResidentEvent::ResidentRenamed { .. }
             | ResidentEvent::ResidentEmailChanged { .. }

@@ -23,7 +23,9 @@ impl Selection {
             let mut found = types().map(|(_, declared)| declared).filter(|declared| {
                 name == declared.kind
                     || name == declared.name
-                    || family.is_some_and(|family| declared.name.strip_prefix(family).is_some_and(|rest| rest.starts_with('.')))
+                    || family.is_some_and(|family| {
+                        declared.name.strip_prefix(family).is_some_and(|rest| rest.starts_with('.'))
+                    })
             });
             let first = found.next().ok_or_else(|| UnknownType(name.to_owned()))?;
             wanted.push(first);
@@ -64,7 +66,15 @@ mod tests {
 
     #[test]
     fn what_is_no_type_is_told_by_name() {
-        for text in ["", "invoice", "invoice.", "*", "InvoicePublished", "org.propty.invoice.published.v9", "invoice.published,"] {
+        for text in [
+            "",
+            "invoice",
+            "invoice.",
+            "*",
+            "InvoicePublished",
+            "org.propty.invoice.published.v9",
+            "invoice.published,",
+        ] {
             let unknown = Selection::parse(text).expect_err(text);
             assert!(text.contains(&unknown.0), "{text}: {unknown:?}");
         }

@@ -106,8 +106,7 @@ pub struct Unreadable {
 
 /// Tells a stored event, sealed fields and all: nothing sealed is needed, and no key is at hand here.
 pub fn tell(stream: &str, id: Uuid, event_type: &str, version: &str, payload: &str) -> Result<Told, Unreadable> {
-    let failed =
-        |source| Unreadable { stream: stream.to_owned(), id, event_type: event_type.to_owned(), source };
+    let failed = |source| Unreadable { stream: stream.to_owned(), id, event_type: event_type.to_owned(), source };
     let old = upcasters().iter().any(|upcaster| upcaster.can_upcast(event_type, version));
     if !old && !payload.contains("\"$sealed\"") {
         return read(stream, id, payload).map_err(failed);
@@ -191,7 +190,8 @@ mod tests {
 
     #[test]
     fn sealed_fields_are_in_nobodys_way() {
-        let payload = r#"{"ResidentRegistered":{"name":{"$sealed":{"subject":"x"}},"email":{"$sealed":{}},"language":"es"}}"#;
+        let payload =
+            r#"{"ResidentRegistered":{"name":{"$sealed":{"subject":"x"}},"email":{"$sealed":{}},"language":"es"}}"#;
         let told = tell("resident", Uuid::nil(), "ResidentRegistered", "1", payload).expect("told");
         let event = serde_json::to_value(told.event).expect("JSON");
         assert_eq!(event, json!({ "resident_id": Uuid::nil(), "language": "es", "has_email": true }));

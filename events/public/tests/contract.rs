@@ -50,5 +50,8 @@ fn the_catalogue_is_what_the_code_declares() {
         fs::write(&file, &wanted).expect("a written page");
     }
     let committed = fs::read_to_string(&file).unwrap_or_default();
-    assert!(committed == wanted, "docs/events.md is not what the code says; run with UPDATE_DOCS=1 and look at the difference");
+    assert!(
+        committed == wanted,
+        "docs/events.md is not what the code says; run with UPDATE_DOCS=1 and look at the difference"
+    );
 }

@@ -40,6 +40,16 @@ pub struct Caller {
     expires_at: DateTime<Utc>,
 }
 
+/// What a caller was known by.
+#[derive(Clone)]
+pub struct Ticket(String);
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ticket(…)")
+    }
+}
+
 /// What was found, and when it was looked for.
 #[derive(Debug, Clone)]
 struct Known {
@@ -71,6 +81,22 @@ impl Authenticator {
     /// The caller of a request.
     pub async fn authenticate(&self, request: &Request) -> Result<Caller, Problem> {
         let key = self.key(request).ok_or_else(Problem::unauthenticated)?;
+        let mut caller = self.known(key).await?;
+        caller.address = self.address(request);
+        Ok(caller)
+    }
+
+    /// What a request's caller is known by, for [`Self::renew`].
+    pub fn ticket(&self, request: &Request) -> Result<Ticket, Problem> {
+        self.key(request).map(Ticket).ok_or_else(Problem::unauthenticated)
+    }
+
+    /// Looks again who it is, while an answer that began with a ticket goes on and on.
+    pub async fn renew(&self, ticket: &Ticket) -> Result<Caller, Problem> {
+        self.known(ticket.0.clone()).await
+    }
+
+    async fn known(&self, key: String) -> Result<Caller, Problem> {
         let found = if let Some(known) = self.recent(&key) {
             known.caller
         } else {
@@ -87,10 +113,7 @@ impl Authenticator {
             }
             caller
         };
-        let mut caller =
-            found.filter(|caller| caller.expires_at > self.clock.now()).ok_or_else(Problem::unauthenticated)?;
-        caller.address = self.address(request);
-        Ok(caller)
+        found.filter(|caller| caller.expires_at > self.clock.now()).ok_or_else(Problem::unauthenticated)
     }
 
     /// What was found a moment ago; `None`: the asker looks.

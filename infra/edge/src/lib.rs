@@ -5,6 +5,6 @@ pub mod credentials;
 pub mod guard;
 pub mod problem;
 
-pub use caller::{Authenticator, Caller};
+pub use caller::{Authenticator, Caller, Ticket};
 pub use credentials::Credentials;
 pub use problem::Problem;

@@ -4,6 +4,7 @@ mod authorization;
 mod bad_input;
 mod community;
 mod documents;
+mod events;
 mod freshness;
 mod paging;
 mod server;

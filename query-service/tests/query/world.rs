@@ -13,10 +13,12 @@ use event_store::{
     sequencer::Sequencer,
 };
 use events::{Event, Metadata, OrganizationId, Role, SignInId};
+use futures_util::StreamExt;
 use poem::{Endpoint, Request, Response};
 use projections::Projector;
-use query_service::{QueryState, routes};
+use query_service::{Feed, QueryState, routes};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::server::server;
@@ -28,6 +30,8 @@ pub struct World {
     credentials: Credentials,
     clock: BusinessClock,
     app: Box<dyn poem::endpoint::DynEndpoint<Output = Response>>,
+    /// Ends what has no end.
+    pub stop: watch::Sender<bool>,
 }
 
 /// An answer, read whole.
@@ -55,6 +59,13 @@ impl Answer {
     }
 }
 
+/// An answer that is read as it comes.
+pub struct Reader {
+    pub status: u16,
+    pub body: futures_util::stream::BoxStream<'static, std::io::Result<Vec<u8>>>,
+    pub text: String,
+}
+
 impl World {
     pub async fn new() -> Self {
         let connection = server().await.database().await;
@@ -66,11 +77,15 @@ impl World {
         let store = Arc::new(Store::new(database.engine.clone(), keyring, positions.clone()));
         Projector::new(store.clone()).prepare().await.expect("read models");
         let clock = BusinessClock::open(database.engine.clone()).await.expect("a clock");
-        let state = QueryState::new(database.query.clone(), clock.clone());
+        let (stop, told) = watch::channel(false);
+        let (query, engine) = (database.query.clone(), database.engine.clone());
+        let feed = Feed::start(query, engine, positions.head(), told, "https://propty.example.com");
+        let watermark = projections::position::Watermark::default();
+        let state = QueryState { query_pool: database.query.clone(), clock: clock.clone(), watermark, feed };
         let business = clock.clone();
         let authenticator = Authenticator::new(database.engine.clone(), clock, credentials.clone(), None);
         let app = Box::new(poem::endpoint::ToDynEndpoint(routes(state, authenticator)));
-        Self { database, store, positions, credentials, clock: business, app }
+        Self { database, store, positions, credentials, clock: business, app, stop }
     }
 
     /// Appends events, given as JSON, to the end of a stream of `version` events.
@@ -165,7 +180,21 @@ impl World {
         self.get_with(who, uri, &[]).await
     }
 
+    /// Begins to read what may have no end.
+    pub async fn reader(&self, who: &str, uri: &str, headers: &[(&str, &str)]) -> Reader {
+        let response = self.answer(who, uri, headers).await;
+        let (parts, body) = response.into_parts();
+        let body = body.into_bytes_stream().map(|piece| piece.map(|bytes| bytes.to_vec())).boxed();
+        Reader { status: parts.status.as_u16(), body, text: String::new() }
+    }
+
     pub async fn get_with(&self, who: &str, uri: &str, headers: &[(&str, &str)]) -> Answer {
+        let (parts, body) = self.answer(who, uri, headers).await.into_parts();
+        let text = body.into_string().await.expect("a text");
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
+    async fn answer(&self, who: &str, uri: &str, headers: &[(&str, &str)]) -> Response {
         let mut request = Request::builder().uri(uri.parse().unwrap_or_else(|error| panic!("{error}: {uri}")));
         request = if who.starts_with("propty_session=") {
             request.header("Cookie", who)
@@ -175,9 +204,6 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.app.get_response(request.finish()).await;
-        let (parts, body) = response.into_parts();
-        let text = body.into_string().await.expect("a text");
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+        self.app.get_response(request.finish()).await
     }
 }
