@@ -63,6 +63,10 @@ pub struct Task {
     pub interrupted: bool,
     /// Machine clock: when the provider was first called for it.
     pub first_called_at: Option<DateTime<Utc>>,
+    /// How often a person had it tried again.
+    pub resumed: i32,
+    /// Business clock: the second at which it was due, as it was claimed; a later word on it wins over this worker's.
+    pub due_second: f64,
 }
 
 /// What became of a task.
@@ -150,7 +154,7 @@ pub async fn claim(
          update engine.outbox set holder = $1, lease_until = now() + $2, attempts = attempts + 1
          where key in (select key from (select * from retried union all select * from due) either limit $4)
          returning key, organization_id, kind, name, body, correlation, causation, attempts, holder, calling,
-                   first_called_at",
+                   first_called_at, resumed, extract(epoch from due_at)::float8 as due_second",
     )
     .bind(holder)
     .bind(LEASE)
@@ -188,6 +192,8 @@ fn task(row: &PgRow) -> Result<Task, sqlx::Error> {
         holder: row.try_get("holder")?,
         interrupted: row.try_get("calling")?,
         first_called_at: row.try_get("first_called_at")?,
+        resumed: row.try_get("resumed")?,
+        due_second: row.try_get("due_second")?,
     })
 }
 
@@ -253,10 +259,11 @@ pub async fn finish_all(pool: &PgPool, tasks: &[(&Task, &Done)]) -> Result<(), s
         "update engine.outbox task set state = ended.state, last_error = ended.error, lease_until = null, holder = null,
              calling = coalesce(ended.calling, task.calling), attempts = coalesce(ended.attempts, task.attempts),
              retry_at = coalesce(now() + make_interval(secs => ended.after), '-infinity'),
-             due_at = coalesce(ended.due_at, task.due_at),
+             due_at = case when extract(epoch from task.due_at)::float8 = ended.due_second then coalesce(ended.due_at, task.due_at)
+                 else task.due_at end,
              finished_at = case when ended.state = 'ready' then null else now() end
-         from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bool[], $6::int[], $7::float8[], $8::timestamptz[])
-             as ended (key, holder, state, error, calling, attempts, after, due_at)
+         from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bool[], $6::int[], $7::float8[], $8::timestamptz[], $9::float8[])
+             as ended (key, holder, state, error, calling, attempts, after, due_at, due_second)
          where task.key = ended.key and task.holder = ended.holder",
     )
     .bind(tasks.iter().map(|(task, _)| task.key.as_str()).collect::<Vec<_>>())
@@ -267,16 +274,37 @@ pub async fn finish_all(pool: &PgPool, tasks: &[(&Task, &Done)]) -> Result<(), s
     .bind(ended.iter().map(|ended| ended.attempts).collect::<Vec<_>>())
     .bind(ended.iter().map(|ended| ended.after).collect::<Vec<_>>())
     .bind(ended.iter().map(|ended| ended.due).collect::<Vec<_>>())
+    .bind(tasks.iter().map(|(task, _)| task.due_second).collect::<Vec<_>>())
     .execute(pool)
     .await
     .map(|_| ())
+}
+
+/// Has timers of an organization look again now, those too that are being looked at this moment: they find out themselves when
+/// they are due. What its last look finds of a later moment counts for nothing then.
+pub async fn wake(
+    pool: &PgPool,
+    organization: OrganizationId,
+    names: &[&str],
+    business_now: DateTime<Utc>,
+) -> Result<u64, sqlx::Error> {
+    let woken = sqlx::query(
+        "update engine.outbox set due_at = $3
+         where organization_id = $1 and name = any($2) and state = 'ready' and (due_at > $3 or lease_until > now())",
+    )
+    .bind(organization.0)
+    .bind(names)
+    .bind(business_now)
+    .execute(pool)
+    .await?;
+    Ok(woken.rows_affected())
 }
 
 /// A person's word on what is unresolved or refused: try again. Whether a provider may have been reached is kept.
 pub async fn retry(pool: &PgPool, key: &str) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "update engine.outbox set state = 'ready', attempts = 0, retry_at = '-infinity', lease_until = null,
-             holder = null, finished_at = null
+             holder = null, finished_at = null, resumed = resumed + 1
          where key = $1 and state in ('unresolved', 'refused')",
     )
     .bind(key)

@@ -43,6 +43,17 @@ pub enum PauseReason {
     MandateRevoked,
     /// The method was removed at Stripe.
     MethodDetached,
+    /// The property takes its payments in another Stripe account now, where the method is not known.
+    AccountChanged,
+}
+
+/// Why autopay ended without the resident's asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Departure {
+    /// They left their last unit of the property.
+    MovedOut,
+    Deactivated,
+    Erased,
 }
 
 /// What the resident wants a new method for.
@@ -147,11 +158,14 @@ events! {
         AutopayPaused = 1 { reason: PauseReason, new_method_required: bool },
         /// Charges go on; these invoices have waited, in the order of their due days.
         AutopayResumed = 1 { because: ResumeReason, waiting: Vec<InvoiceId> },
-        /// The resident ended it. What is in flight goes on; nothing new is charged.
+        /// The resident ended it, or their leaving did. What is in flight goes on; nothing new is charged.
         AutopayCancelled = 1 {
             /// Stripe's id of the method, to be removed there.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             payment_method: Option<String>,
+            /// Absent when the resident asked for it.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            because: Option<Departure>,
         },
     }
 }

@@ -16,6 +16,11 @@ const DEBIT_RETURNED: Phrase = ["Bank debit returned", "Débit bancaire retourn�
 const WITHDRAWN: Phrase =
     ["Bank authorization withdrawn", "Autorisation bancaire retirée", "Autorización bancaria retirada"];
 const REMOVED: Phrase = ["Payment method removed", "Mode de paiement supprimé", "Método de pago eliminado"];
+const MOVED: Phrase = [
+    "Your community receives its payments in another account now",
+    "Votre communauté reçoit maintenant ses paiements dans un autre compte",
+    "Su comunidad recibe ahora sus pagos en otra cuenta",
+];
 
 impl PauseReason {
     /// The reason in words: "Card declined".
@@ -28,6 +33,7 @@ impl PauseReason {
             Self::AuthenticationRequired => CONFIRMATION,
             Self::MandateRevoked => WITHDRAWN,
             Self::MethodDetached => REMOVED,
+            Self::AccountChanged => MOVED,
         };
         let [english, french, spanish] = phrase;
         match language {
@@ -166,6 +172,7 @@ mod tests {
             (PauseReason::Returned { code: "debit_not_authorized".into() }, NOT_AUTHORIZED),
             (PauseReason::MandateRevoked, WITHDRAWN),
             (PauseReason::MethodDetached, REMOVED),
+            (PauseReason::AccountChanged, MOVED),
         ];
         for (reason, phrase) in table {
             assert_eq!(Language::ALL.map(|language| reason.words(language)), phrase);

@@ -76,6 +76,11 @@ pub enum EmailContent {
         retry_on: Option<NaiveDate>,
         retries_left: u32,
     },
+    /// Autopay is paused although no charge failed: its method cannot be charged any more.
+    AutopayPaused {
+        reason: PauseReason,
+        means: PaymentMeans,
+    },
 }
 
 /// How a receipt names what was paid with.
@@ -97,6 +102,7 @@ impl EmailContent {
         "autopay-held",
         "autopay-charged",
         "autopay-failed",
+        "autopay-paused",
         "sign-in-link",
     ];
 
@@ -111,6 +117,7 @@ impl EmailContent {
             Self::AutopayHeld { .. } => "autopay-held",
             Self::AutopayCharged { .. } => "autopay-charged",
             Self::AutopayFailed { .. } => "autopay-failed",
+            Self::AutopayPaused { .. } => "autopay-paused",
         }
     }
 
@@ -123,7 +130,7 @@ impl EmailContent {
             | Self::AutopayHeld { invoice_id, .. }
             | Self::AutopayCharged { invoice_id, .. }
             | Self::AutopayFailed { invoice_id, .. } => Some(*invoice_id),
-            Self::SignInLink { .. } => None,
+            Self::AutopayPaused { .. } | Self::SignInLink { .. } => None,
         }
     }
 }

@@ -109,6 +109,8 @@ events! {
         PaymentApplied = 1 { payment_id: PaymentId, resident_id: ResidentId, amount: Money, balance: Money, source: PaymentSource },
         /// Applied money left the invoice again, wholly or in part.
         PaymentReversed = 1 { payment_id: PaymentId, amount: Money, balance: Money, reason: ReversalReason },
+        /// A refund came back: what it had taken from the invoice is on it again.
+        RefundUndone = 1 { payment_id: PaymentId, refund_id: RefundId, amount: Money, balance: Money },
         /// A dispute was won: its money is back.
         PaymentReinstated = 1 { payment_id: PaymentId, amount: Money, balance: Money, dispute: String },
         /// More came in than was due; the rest became the resident's credit.

@@ -287,5 +287,15 @@ events! {
         },
         /// Stripe did not give the money back.
         RefundFailed = 1 { refund_id: RefundId, amount: Money, code: String },
+        /// The resident's bank would not take a refund that had succeeded: the money is back at Stripe.
+        RefundReturned = 1 {
+            refund_id: RefundId,
+            invoice_id: InvoiceId,
+            /// What came back.
+            amount: Money,
+            /// What of it the invoice is credited with again.
+            reversed: Money,
+            code: String,
+        },
     }
 }

@@ -175,6 +175,7 @@ impl InvoiceRow {
             }
             InvoiceEvent::PaymentReversed { balance, .. }
             | InvoiceEvent::PaymentReinstated { balance, .. }
+            | InvoiceEvent::RefundUndone { balance, .. }
             | InvoiceEvent::OverpaymentCredited { balance, .. } => self.rebalance(balance, event),
             InvoiceEvent::CreditApplied { amount, balance, .. } => {
                 self.credited += amount.amount();

@@ -149,6 +149,7 @@ impl ReadModel for Messages {
                     | EmailContent::AutopayNotice { .. }
                     | EmailContent::AutopayHeld { .. }
                     | EmailContent::AutopayFailed { .. }
+                    | EmailContent::AutopayPaused { .. }
                     | EmailContent::SignInLink { .. } => None,
                 },
                 kind: content.kind().to_owned(),

@@ -31,7 +31,7 @@ pub struct MovementRow {
 impl ReadModel for Movements {
     type Row = MovementRow;
     const NAME: &'static str = "movement";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const COLUMNS: &'static [Column] = &[
         ("movement_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -48,7 +48,10 @@ impl ReadModel for Movements {
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         let moves = event.stream == "invoice"
-            && matches!(&*event.event_type, "PaymentApplied" | "PaymentReversed" | "PaymentReinstated");
+            && matches!(
+                &*event.event_type,
+                "PaymentApplied" | "PaymentReversed" | "PaymentReinstated" | "RefundUndone"
+            );
         Ok(if moves { vec![Uuid::new_v5(&event.stream_id, &event.version.to_be_bytes())] } else { vec![] })
     }
 
@@ -64,9 +67,10 @@ impl ReadModel for Movements {
             Some(InvoiceEvent::PaymentReversed { payment_id, amount, .. }) => {
                 ("Reversed", payment_id, amount, -1, None)
             }
-            Some(InvoiceEvent::PaymentReinstated { payment_id, amount, .. }) => {
-                ("Reinstated", payment_id, amount, 1, None)
-            }
+            Some(
+                InvoiceEvent::PaymentReinstated { payment_id, amount, .. }
+                | InvoiceEvent::RefundUndone { payment_id, amount, .. },
+            ) => ("Reinstated", payment_id, amount, 1, None),
             _ => return Ok(row),
         };
         Ok(Some(MovementRow {

@@ -239,6 +239,15 @@ impl PaymentRow {
                 self.refunded += amount.amount();
                 self.reversed += reversed.amount();
             }
+            PaymentEvent::RefundReturned { refund_id, amount, reversed, code, .. } => {
+                let refund = self.refund(refund_id)?;
+                "Failed".clone_into(&mut refund.status);
+                refund.code = Some(code);
+                refund.reversed = 0;
+                refund.settled_at = Some(event.recorded_at);
+                self.refunded -= amount.amount();
+                self.reversed -= reversed.amount();
+            }
             PaymentEvent::RefundFailed { refund_id, code, .. } => {
                 let refund = self.refund(refund_id)?;
                 "Failed".clone_into(&mut refund.status);

@@ -19,7 +19,8 @@ pub struct Words {
 /// Why a charge did not go through, or why autopay is paused.
 #[derive(Debug, Clone, Object)]
 pub struct Reason {
-    /// `Declined`, `RetriesUsedUp`, `DeclinedForGood`, `AuthenticationRequired`, `Returned`, `MandateRevoked` or `MethodDetached`.
+    /// `Declined`, `RetriesUsedUp`, `DeclinedForGood`, `AuthenticationRequired`, `Returned`, `MandateRevoked`, `MethodDetached` or
+    /// `AccountChanged`.
     pub code: String,
     /// The bank's code. Managers only: that a card was reported stolen is not for whoever holds it.
     pub detail: Option<String>,
@@ -36,6 +37,7 @@ impl Reason {
             PauseReason::Returned { code } => ("Returned", Some(code)),
             PauseReason::MandateRevoked => ("MandateRevoked", None),
             PauseReason::MethodDetached => ("MethodDetached", None),
+            PauseReason::AccountChanged => ("AccountChanged", None),
         };
         let words = |language| reason.words(language).to_owned();
         Self {

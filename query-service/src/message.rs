@@ -77,8 +77,8 @@ pub const DETAIL: Operation = Operation {
 #[derive(Debug, Clone, Object)]
 pub struct Message {
     pub message_id: Uuid,
-    /// `invoice-published`, `payment-received`, `payment-reminder`, `autopay-notice`, `autopay-held`, `autopay-charged`, `autopay-failed`
-    /// or `sign-in-link`.
+    /// `invoice-published`, `payment-received`, `payment-reminder`, `autopay-notice`, `autopay-held`, `autopay-charged`, `autopay-failed`,
+    /// `autopay-paused` or `sign-in-link`.
     pub kind: String,
     /// `Queued`, `Suppressed`, `Sending`, `Unresolved`, `Sent`, `Delivered`, `Bounced`, `Complained` or `Failed`.
     pub status: String,

@@ -25,7 +25,7 @@ mod setup;
 mod verdict;
 
 pub use charge::{ApproveCharge, AuthorizeCharge, DeferCharge, HoldCharge};
-pub use method::{CancelAutopay, LoseMethod, RefreshMethod, RevokeMandate, SetAutopayCap};
+pub use method::{CancelAutopay, LoseMethod, Loss, RefreshMethod, RevokeMandate, SetAutopayCap};
 pub use outcome::{ReleaseInvoice, SettleCharge, WithdrawCharge};
 pub use report::{FailSetup, RecordSetup, SetupState};
 pub use retry::{Decline, FailCharge, ReturnCharge, classify, retries};

@@ -15,7 +15,7 @@ use events::{
 };
 
 pub use self::{
-    booking::{ApplyCredit, ApplyPayment, ReinstatePayment, ReverseDisputed, ReversePayment},
+    booking::{ApplyCredit, ApplyPayment, ReinstatePayment, ReverseDisputed, ReversePayment, UndoRefund},
     by_hand::{CorrectOfflinePayment, RecordOfflinePayment},
     claim::{ReleasePayment, ReservePayment},
     drafting::{DiscardDraft, DraftInvoice, EditInvoice, PublishInvoice, VoidInvoice},
@@ -58,6 +58,7 @@ refusals! {
         NotTheBalance { balance: Money } = Conflict, "the balance is {balance} now";
         NotOverdue { due_on: NaiveDate } = Conflict, "the invoice can still be paid in time, until {due_on}; void it if it is wrong";
         WrittenOff = Conflict, "the invoice was written off";
+        NotRefunded = Missing, "the payment was not refunded under this id";
         NotDisputed = Missing, "the payment was not taken back by the dispute";
     }
 }
@@ -89,6 +90,8 @@ struct Applied {
     /// What left again, less what came back.
     reversed: Money,
     refunds: Vec<RefundId>,
+    /// Those that came back.
+    undone: Vec<RefundId>,
     disputes: Vec<Disputed>,
 }
 
@@ -126,7 +129,7 @@ pub struct Invoice {
     applied: Vec<Applied>,
     credits: Vec<Credited>,
     /// What went on to the resident's credit.
-    overpaid: Vec<Money>,
+    overpaid: Vec<(PaymentId, Money)>,
     closed_claims: Vec<PaymentId>,
 }
 
@@ -157,7 +160,7 @@ impl Invoice {
             balance.checked_sub(applied.amount)?.checked_add(applied.reversed)
         })?;
         let settled = self.credits.iter().try_fold(paid, |balance, credit| balance.checked_sub(credit.amount))?;
-        self.overpaid.iter().try_fold(settled, |balance, excess| balance.checked_add(*excess))
+        self.overpaid.iter().try_fold(settled, |balance, (_, excess)| balance.checked_add(*excess))
     }
 
     /// What of the invoice is due to be paid, sooner or later: nothing when it was withdrawn.
@@ -269,6 +272,12 @@ impl Invoice {
         self.applied_by_hand(payment)?.offline
     }
 
+    /// What of a payment went on to the resident's credit.
+    pub fn credited_from(&self, payment: PaymentId) -> Result<Money, MoneyError> {
+        let currency = self.balance()?.currency();
+        Money::sum(currency, self.overpaid.iter().filter(|(of, _)| *of == payment).map(|(_, excess)| *excess))
+    }
+
     fn applied_online(&self, payment: PaymentId) -> Option<&Applied> {
         self.applied.iter().find(|applied| applied.offline.is_none() && applied.payment == payment)
     }
@@ -321,6 +330,7 @@ impl Aggregate for Invoice {
                     },
                     reversed: Money::zero(amount.currency()),
                     refunds: Vec::new(),
+                    undone: Vec::new(),
                     disputes: Vec::new(),
                 });
             }
@@ -349,7 +359,14 @@ impl Aggregate for Invoice {
                         .for_each(|known| known.reinstated = true);
                 }
             }
-            InvoiceEvent::OverpaymentCredited { amount, .. } => self.overpaid.push(amount),
+            InvoiceEvent::RefundUndone { payment_id, refund_id, amount, .. } => {
+                let mut found = self.applied.iter_mut().filter(|applied| applied.payment == payment_id);
+                if let Some(applied) = found.find(|applied| applied.offline.is_none()) {
+                    applied.reversed = applied.reversed.checked_sub(amount).unwrap_or(applied.reversed);
+                    applied.undone.push(refund_id);
+                }
+            }
+            InvoiceEvent::OverpaymentCredited { payment_id, amount, .. } => self.overpaid.push((payment_id, amount)),
             InvoiceEvent::CreditApplied { credit_id, number, amount, .. } => {
                 self.credits.push(Credited { credit: credit_id, number, amount });
             }

@@ -52,6 +52,7 @@ refusals! {
         NothingToDispute = Conflict, "only a payment that succeeded can be disputed";
         OtherCurrency = Conflict, "the dispute is in another currency than the payment; a person has to book it";
         Disputed = Conflict, "the payer's bank has taken the money back; wait until the dispute is decided";
+        BecameCredit { credited: Money, left: Money } = Conflict, "{credited} of the payment became the resident's credit, which settles other invoices; {left} can be given back";
         MoreThanLeft { left: Money } = Invalid, "only {left} is left to refund";
         RefundInFlight = Conflict, "a refund is under way; wait until it is done";
         RefundIdTaken = Conflict, "another refund has this id; use a new one";
@@ -282,7 +283,8 @@ impl Aggregate for Payment {
             | PaymentEvent::RefundSubmitting { .. }
             | PaymentEvent::RefundOutcomeUnknown { .. }
             | PaymentEvent::RefundSucceeded { .. }
-            | PaymentEvent::RefundFailed { .. } => Refund::evolve(&mut self.refunds, event),
+            | PaymentEvent::RefundFailed { .. }
+            | PaymentEvent::RefundReturned { .. } => Refund::evolve(&mut self.refunds, event),
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Command, Context, Decision,
+    Command, Context, Decision, Facts, Need,
     payment::{Dispute, DisputeState, PROCESS, Payment, PaymentRefusal, Phase, refund_key},
 };
 
@@ -44,9 +44,18 @@ pub struct RecordRefund {
 /// What is known of a refund.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RefundReport {
-    Succeeded { refund: String },
-    Failed { code: String },
-    Unknown { cause: UnknownCause },
+    Succeeded {
+        refund: String,
+    },
+    Failed {
+        code: String,
+        /// Stripe's `re_…` when it is Stripe's word on that refund, not a call that was refused: only that undoes a success.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refund: Option<String>,
+    },
+    Unknown {
+        cause: UnknownCause,
+    },
 }
 
 /// Where a refund stands.
@@ -93,6 +102,9 @@ impl Refund {
             PaymentEvent::RefundSucceeded { refund_id, reversed, .. } => {
                 set(refund_id, RefundPhase::Succeeded, Some(*reversed));
             }
+            PaymentEvent::RefundReturned { refund_id, amount, .. } => {
+                set(refund_id, RefundPhase::Failed, Some(Money::zero(amount.currency())));
+            }
             PaymentEvent::PaymentPreviewRequested { .. }
             | PaymentEvent::PaymentPreviewFailed { .. }
             | PaymentEvent::PaymentSettled { .. }
@@ -130,7 +142,11 @@ impl Command for RefundPayment {
         self.payment_id.0
     }
 
-    fn decide(self, state: &Payment, _: &Context) -> Decision<Payment> {
+    fn needs(&self, state: &Payment, _: &Facts) -> Vec<Need> {
+        state.quote.iter().map(|quote| Need::Invoice(quote.invoice)).collect()
+    }
+
+    fn decide(self, state: &Payment, context: &Context) -> Decision<Payment> {
         let quote = state.quoted()?;
         if state.phase != Phase::Succeeded {
             return Err(PaymentRefusal::NothingToRefund);
@@ -149,8 +165,15 @@ impl Command for RefundPayment {
         if state.disputes.iter().any(|dispute| dispute.state == DisputeState::Open) {
             return Err(PaymentRefusal::Disputed);
         }
-        let left = left(state, quote.total)?;
-        let amount = self.amount.unwrap_or(left);
+        // What was beyond the balance settles other invoices, or did already: given back as well, it would be given twice.
+        let credited = context.facts.invoice.as_ref().map(|invoice| invoice.credited_from(self.payment_id));
+        let credited = credited.transpose()?.unwrap_or(Money::zero(quote.total.currency()));
+        let (all, amount) = (left(state, quote.total)?, self.amount);
+        let left = all.checked_sub(credited)?;
+        let amount = amount.unwrap_or(left);
+        if credited.is_positive() && amount <= all && (amount > left || !left.is_positive()) {
+            return Err(PaymentRefusal::BecameCredit { credited, left });
+        }
         if !amount.is_positive() || amount.partial_cmp(&left).is_none_or(std::cmp::Ordering::is_gt) {
             return Err(PaymentRefusal::MoreThanLeft { left });
         }
@@ -213,6 +236,11 @@ impl Command for RecordRefund {
         let known = state.refunds.iter().find(|refund| refund.id == self.refund_id).ok_or(PaymentRefusal::NotFound)?;
         let refund_id = self.refund_id;
         let event = match (self.report, known.phase) {
+            // The resident's bank did not take it: monotone, for what came back does not go out again.
+            (RefundReport::Failed { code, refund: Some(_) }, RefundPhase::Succeeded) => {
+                let (invoice_id, amount, reversed) = (quote.invoice, known.amount, known.reversed);
+                Some(PaymentEvent::RefundReturned { refund_id, invoice_id, amount, reversed, code })
+            }
             (_, RefundPhase::Succeeded | RefundPhase::Failed)
             | (RefundReport::Unknown { .. }, RefundPhase::Unknown | RefundPhase::Requested) => None,
             (RefundReport::Succeeded { refund }, _) => {
@@ -222,7 +250,7 @@ impl Command for RecordRefund {
                 let (invoice_id, amount) = (quote.invoice, known.amount);
                 Some(PaymentEvent::RefundSucceeded { refund_id, invoice_id, amount, reversed, refund })
             }
-            (RefundReport::Failed { code }, _) => {
+            (RefundReport::Failed { code, .. }, _) => {
                 Some(PaymentEvent::RefundFailed { refund_id, amount: known.amount, code })
             }
             (RefundReport::Unknown { cause }, _) => Some(PaymentEvent::RefundOutcomeUnknown { refund_id, cause }),

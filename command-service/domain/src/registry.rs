@@ -48,6 +48,7 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<invoice::ReversePayment>();
     visitor.command::<invoice::ReverseDisputed>();
     visitor.command::<invoice::ReinstatePayment>();
+    visitor.command::<invoice::UndoRefund>();
     visitor.command::<invoice::ApplyCredit>();
     visitor.command::<credit::GrantCredit>();
     visitor.command::<credit::AddCredit>();

@@ -155,6 +155,11 @@ impl Resident {
         !self.lives_in(unit) && self.left.iter().any(|(left, _)| *left == unit)
     }
 
+    /// Every property they ever lived in.
+    pub fn properties(&self) -> &[PropertyId] {
+        &self.properties
+    }
+
     pub fn lives_in(&self, unit: UnitId) -> bool {
         self.homes.iter().any(|home| home.unit_id == unit)
     }

@@ -8,7 +8,7 @@ use events::Language;
 pub const fn template_version(kind: &str) -> u32 {
     match kind.as_bytes() {
         b"invoice-published" | b"payment-received" | b"sign-in-link" | b"payment-reminder" | b"autopay-notice"
-        | b"autopay-held" | b"autopay-charged" | b"autopay-failed" => 1,
+        | b"autopay-held" | b"autopay-charged" | b"autopay-failed" | b"autopay-paused" => 1,
         _ => 0,
     }
 }
@@ -42,6 +42,7 @@ mod tests {
             "autopay-held",
             "autopay-charged",
             "autopay-failed",
+            "autopay-paused",
         ] {
             assert_ne!(template_version(kind), 0);
             for language in Language::ALL {

@@ -153,6 +153,15 @@ pub enum Letter<'a> {
         retries_left: u32,
         pause: Pause,
     },
+    /// Autopay is paused although no charge failed.
+    AutopayPaused {
+        resident: &'a str,
+        reason: &'a PauseReason,
+        /// The method that cannot be charged any more.
+        method: Method<'a>,
+        /// Where the resident sets up a new one.
+        autopay_url: String,
+    },
     SignInLink {
         resident: &'a str,
         /// A secret: whoever holds it can sign in.
@@ -173,6 +182,7 @@ impl Letter<'_> {
             Self::AutopayHeld { .. } => "autopay-held",
             Self::AutopayCharged { .. } => "autopay-charged",
             Self::AutopayFailed { .. } => "autopay-failed",
+            Self::AutopayPaused { .. } => "autopay-paused",
         }
     }
 }

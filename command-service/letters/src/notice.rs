@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use events::{Money, autopay::PauseReason};
 
 use crate::{
-    About, Charge, Pause, RenderError, Rendered, date,
+    About, Charge, Method, Pause, RenderError, Rendered, date,
     layout::one_line,
     means::method_name,
     money,
@@ -221,6 +221,28 @@ pub fn failed(
     let page = autopay_link(about)?;
     let notice = Notice { intro: intro.to_owned(), facts, after, second: second.map(|label| (label, page)) };
     written(paper, envelope, &notice)
+}
+
+pub fn paused(
+    paper: Paper<'_>,
+    resident: &str,
+    reason: &PauseReason,
+    method: Method<'_>,
+    autopay_url: &str,
+) -> Result<Rendered, RenderError> {
+    let (phrases, labels) = (&paper.words.autopay, &paper.words.payment);
+    let why = reason.words(paper.language);
+    let envelope = Envelope {
+        resident,
+        subject: phrases.paused_subject.to_owned(),
+        preheader: format!("{}{} {why}", phrases.reason, paper.words.colon),
+        action: phrases.set_up,
+        link: web_address(autopay_url, "link to autopay")?,
+    };
+    let facts =
+        vec![Fact::strong(phrases.reason, why.to_owned()), Fact::plain(labels.method, method_name(method, labels))];
+    let after = vec![phrases.paused_waits.to_owned(), phrases.paused_by_hand.to_owned()];
+    written(paper, envelope, &Notice { intro: phrases.paused_intro.to_owned(), facts, after, second: None })
 }
 
 fn written(paper: Paper<'_>, envelope: Envelope<'_>, letter: &Notice) -> Result<Rendered, RenderError> {

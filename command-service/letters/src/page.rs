@@ -246,6 +246,9 @@ pub fn render(letter: &Letter<'_>, head: &Letterhead<'_>, language: Language) ->
             let next = notice::Next::after(reason, retry_on.map(|day| (day, *retries_left)), *pause);
             notice::failed(paper, about, *amount, reason, next, *pause)
         }
+        Letter::AutopayPaused { resident, reason, method, autopay_url } => {
+            notice::paused(paper, resident, reason, *method, autopay_url)
+        }
         Letter::SignInLink { resident, link, minutes } => {
             let phrases = &words.sign_in;
             let expiry = (phrases.expiry)(*minutes);

@@ -145,6 +145,12 @@ pub struct AutopayWording {
     pub alone: &'static str,
     pub paused: &'static str,
     pub paused_until_paid: &'static str,
+    /// When no charge failed.
+    pub paused_subject: &'static str,
+    pub paused_intro: &'static str,
+    pub paused_waits: &'static str,
+    pub paused_by_hand: &'static str,
+    pub set_up: &'static str,
     pub pay_now: &'static str,
     pub update: &'static str,
     pub reactivate: &'static str,

@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use domain::autopay::{FailCharge, ReturnCharge, SettleCharge, WithdrawCharge};
 use events::{
-    AutopayEvent, AutopayId, InvoiceEvent, InvoiceId, PaymentEvent, PaymentId, Recorded, payment::CancelReason,
+    AutopayEvent, AutopayId, InvoiceEvent, InvoiceId, PaymentEvent, PaymentId, Recorded, ResidentEvent, ResidentId,
+    payment::CancelReason, resident::ResidentStatus,
 };
 
 use crate::{Effect, Step, payments::FIRST_LOOK, reaction::Reaction};
@@ -18,6 +19,9 @@ pub fn react(event: &Recorded) -> Reaction {
     if let Some(change) = event.event::<PaymentEvent>()? {
         return of_payment(change, PaymentId(event.stream_id));
     }
+    if let Some(change) = event.event::<ResidentEvent>()? {
+        return Ok(of_resident(&change, ResidentId(event.stream_id)));
+    }
     let Some(change) = event.event::<AutopayEvent>()? else { return Ok(vec![]) };
     let autopay_id = AutopayId(event.stream_id);
     Ok(match change {
@@ -28,7 +32,7 @@ pub fn react(event: &Recorded) -> Reaction {
             vec![Step::Effect { effect: Effect::WatchSetup { autopay_id, setup_id }, after: FIRST_LOOK }]
         }
         AutopayEvent::AutopayActivated { replaces: Some(payment_method), .. }
-        | AutopayEvent::AutopayCancelled { payment_method: Some(payment_method) } => {
+        | AutopayEvent::AutopayCancelled { payment_method: Some(payment_method), .. } => {
             vec![Step::effect(Effect::DetachMethod { autopay_id, payment_method })]
         }
         AutopayEvent::ChargeApproved { invoice_id, .. } => {
@@ -59,8 +63,26 @@ pub fn react(event: &Recorded) -> Reaction {
         | AutopayEvent::ChargeFailed { retry: None, .. }
         | AutopayEvent::ChargeWithdrawn { .. }
         | AutopayEvent::AutopayPaused { .. }
-        | AutopayEvent::AutopayCancelled { payment_method: None } => vec![],
+        | AutopayEvent::AutopayCancelled { payment_method: None, .. } => vec![],
     })
+}
+
+/// Whoever left gave no word for charges from then on. Whether they left the property is looked at when it is ended.
+fn of_resident(change: &ResidentEvent, resident_id: ResidentId) -> Vec<Step> {
+    match change {
+        ResidentEvent::ResidentMovedOut { .. }
+        | ResidentEvent::ResidentErased { .. }
+        | ResidentEvent::ResidentStatusChanged { status: ResidentStatus::Inactive } => {
+            vec![Step::effect(Effect::EndAutopay { resident_id })]
+        }
+        ResidentEvent::ResidentStatusChanged { status: ResidentStatus::Active }
+        | ResidentEvent::ResidentRegistered { .. }
+        | ResidentEvent::ResidentRenamed { .. }
+        | ResidentEvent::ResidentEmailChanged { .. }
+        | ResidentEvent::ResidentPhoneChanged { .. }
+        | ResidentEvent::ResidentLanguageChanged { .. }
+        | ResidentEvent::ResidentMovedIn { .. } => vec![],
+    }
 }
 
 /// Every payable invoice has a timer, whether autopay is on or not: that is looked at when it is due.
@@ -84,6 +106,7 @@ fn of_invoice(change: &InvoiceEvent, invoice_id: InvoiceId) -> Vec<Step> {
         | InvoiceEvent::PaymentApplied { .. }
         | InvoiceEvent::PaymentReversed { .. }
         | InvoiceEvent::PaymentReinstated { .. }
+        | InvoiceEvent::RefundUndone { .. }
         | InvoiceEvent::OverpaymentCredited { .. }
         | InvoiceEvent::CreditApplied { .. }
         | InvoiceEvent::WriteOffUndone {} => vec![],

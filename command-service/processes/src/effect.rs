@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{
-    AutopayId, InboundId, InvoiceId, JobId, MessageId, Money, PaymentId, Purpose, RefundId, ResidentId, SetupId,
-    SignInId, StripeAccountId, TextId, autopay::PauseReason, suppression::SuppressionCause, text_message::KeywordReply,
+    AutopayId, InboundId, InvoiceId, JobId, MessageId, Money, PaymentId, PropertyId, Purpose, RefundId, ResidentId,
+    SetupId, SignInId, StripeAccountId, TextId, autopay::PauseReason, suppression::SuppressionCause,
+    text_message::KeywordReply,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub enum Effect {
     WatchSetup { autopay_id: AutopayId, setup_id: SetupId },
     /// Have Stripe forget a method that autopay uses no more.
     DetachMethod { autopay_id: AutopayId, payment_method: String },
+    /// End autopay where a resident has left.
+    EndAutopay { resident_id: ResidentId },
     /// Charge an invoice by autopay at its due moment, if all is as it should be then.
     ChargeWhenDue { invoice_id: InvoiceId },
     /// Charge an invoice again after a failure.
@@ -40,6 +43,8 @@ pub enum Effect {
     RemindOverdue { invoice_id: InvoiceId },
     /// Announce a charge by autopay some days ahead.
     AnnounceCharge { invoice_id: InvoiceId },
+    /// Have the timers of invoices look again when they are due: the property's hours or days are others now.
+    MoveTimers { property_id: PropertyId },
     /// Compare the books with Stripe's, each night.
     ReconcileAccount { stripe_account_id: StripeAccountId },
     /// Open a connected account at Stripe.
@@ -99,6 +104,10 @@ pub enum Occasion {
         retry_at: Option<DateTime<Utc>>,
         retries_left: u32,
     },
+    AutopayPaused {
+        autopay_id: AutopayId,
+        reason: PauseReason,
+    },
 }
 
 /// What a text is about.
@@ -125,12 +134,14 @@ impl Effect {
             Self::SetUpAutopay { .. } => "SetUpAutopay",
             Self::WatchSetup { .. } => "WatchSetup",
             Self::DetachMethod { .. } => "DetachMethod",
+            Self::EndAutopay { .. } => "EndAutopay",
             Self::ChargeWhenDue { .. } => "ChargeWhenDue",
             Self::RetryCharge { .. } => "RetryCharge",
             Self::ReleaseFromAutopay { .. } => "ReleaseFromAutopay",
             Self::RemindBeforeDue { .. } => "RemindBeforeDue",
             Self::RemindOverdue { .. } => "RemindOverdue",
             Self::AnnounceCharge { .. } => "AnnounceCharge",
+            Self::MoveTimers { .. } => "MoveTimers",
             Self::ReconcileAccount { .. } => "ReconcileAccount",
             Self::OpenStripeAccount { .. } => "OpenStripeAccount",
             Self::ReadStripeAccount { .. } => "ReadStripeAccount",

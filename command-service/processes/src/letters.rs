@@ -1,6 +1,9 @@
 //! Which e-mails follow from what happened. Whether they may be sent is decided when they are.
 
-use events::{AutopayEvent, EmailMessageEvent, InvoiceEvent, InvoiceId, MessageId, Recorded, SignInEvent, SignInId};
+use events::{
+    AutopayEvent, AutopayId, EmailMessageEvent, InvoiceEvent, InvoiceId, MessageId, Recorded, SignInEvent, SignInId,
+    autopay::PauseReason,
+};
 
 use crate::{Effect, Step, effect::Occasion, reaction::Reaction};
 
@@ -23,6 +26,7 @@ pub fn react(event: &Recorded) -> Reaction {
             | InvoiceEvent::PaymentReleased { .. }
             | InvoiceEvent::PaymentReversed { .. }
             | InvoiceEvent::PaymentReinstated { .. }
+            | InvoiceEvent::RefundUndone { .. }
             | InvoiceEvent::OverpaymentCredited { .. }
             | InvoiceEvent::CreditApplied { .. }
             | InvoiceEvent::InvoiceWrittenOff { .. }
@@ -47,6 +51,12 @@ pub fn react(event: &Recorded) -> Reaction {
                 let retry_at = retry.map(|retry| retry.at);
                 compose(event, Occasion::AutopayFailed { invoice_id, amount, reason, retry_at, retries_left })
             }
+            // A pause after a failure is told by the failure's letter.
+            AutopayEvent::AutopayPaused {
+                reason:
+                    reason @ (PauseReason::MandateRevoked | PauseReason::MethodDetached | PauseReason::AccountChanged),
+                ..
+            } => compose(event, Occasion::AutopayPaused { autopay_id: AutopayId(event.stream_id), reason }),
             _ => vec![],
         });
     }

@@ -2,7 +2,9 @@
 
 use chrono::TimeDelta;
 use domain::{
-    invoice::{ApplyPayment, ReinstatePayment, ReleasePayment, ReservePayment, ReverseDisputed, ReversePayment},
+    invoice::{
+        ApplyPayment, ReinstatePayment, ReleasePayment, ReservePayment, ReverseDisputed, ReversePayment, UndoRefund,
+    },
     payment::AbandonPayment,
 };
 use events::{InvoiceEvent, PaymentEvent, PaymentId, Recorded, invoice::ReleaseReason, payment::CancelReason};
@@ -27,6 +29,7 @@ pub fn react(event: &Recorded) -> Reaction {
             | InvoiceEvent::PaymentApplied { .. }
             | InvoiceEvent::PaymentReversed { .. }
             | InvoiceEvent::PaymentReinstated { .. }
+            | InvoiceEvent::RefundUndone { .. }
             | InvoiceEvent::OverpaymentCredited { .. }
             | InvoiceEvent::CreditApplied { .. }
             | InvoiceEvent::InvoiceWrittenOff { .. }
@@ -72,6 +75,9 @@ pub fn react(event: &Recorded) -> Reaction {
         }
         PaymentEvent::RefundSucceeded { refund_id, invoice_id, reversed, .. } => {
             vec![Step::command(&ReversePayment { invoice_id, payment_id, refund_id, amount: reversed })?]
+        }
+        PaymentEvent::RefundReturned { refund_id, invoice_id, reversed, .. } => {
+            vec![Step::command(&UndoRefund { invoice_id, payment_id, refund_id, amount: reversed })?]
         }
         PaymentEvent::PaymentPreviewFailed { .. }
         | PaymentEvent::PaymentSettled { .. }

@@ -170,6 +170,21 @@ fn a_refund_is_submitted_and_leaves_the_invoice() {
 }
 
 #[test]
+fn a_refund_that_came_back_is_on_the_invoice_again() {
+    let returned = event(&PaymentEvent::RefundReturned {
+        refund_id: events::RefundId(OTHER),
+        invoice_id: InvoiceId(OTHER),
+        amount: money(500),
+        reversed: money(400),
+        code: "lost_or_stolen_card".to_owned(),
+    });
+    let undo = json!({
+        "invoice_id": OTHER, "payment_id": SUBJECT, "refund_id": OTHER, "amount": money(400)
+    });
+    leads_to(&returned, "payments", &json!({ "UndoRefund": undo, "otherwise": null }));
+}
+
+#[test]
 fn what_is_only_known_leads_to_nothing() {
     for (stream, name, body) in [
         ("payment", "PaymentOutcomeUnknown", json!({ "cause": "TimedOut" })),
@@ -266,6 +281,12 @@ fn what_becomes_payable_has_its_timers() {
         leads_to_all(&event, "reminders", &timers);
         leads_to_all(&event, "letters", &[]);
     }
+    let billing = json!({ "BillingPolicyChanged": { "billing": { "charge_hour": 9, "remind_overdue": false } } });
+    let moved = recorded("property", billing);
+    assert_eq!(
+        follows(&moved),
+        [("reminders", json!({ "MoveTimers": { "property_id": SUBJECT } }), TimeDelta::zero())]
+    );
     let voided = recorded("invoice", json!({ "InvoiceVoided": { "reason": "Billed twice" } }));
     leads_to(&voided, "autopay", &json!({ "ReleaseFromAutopay": { "invoice_id": SUBJECT } }));
 }
@@ -432,6 +453,20 @@ fn an_erasure_destroys_the_keys_that_it_names() {
     let erased = recorded("resident", json!({ "ResidentErased": body }));
     let destroy = json!({ "resident_id": SUBJECT, "purposes": ["contact", "message"] });
     leads_to(&erased, "erasure", &json!({ "DestroyKeys": destroy }));
+}
+
+#[test]
+fn whoever_leaves_has_autopay_ended() {
+    let end = json!({ "EndAutopay": { "resident_id": SUBJECT } });
+    let gone = [
+        json!({ "ResidentMovedOut": { "property_id": OTHER, "unit_id": OTHER, "on": "2026-12-31" } }),
+        json!({ "ResidentStatusChanged": { "status": "Inactive" } }),
+        json!({ "ResidentErased": { "purposes": [], "retained": [] } }),
+    ];
+    for event in gone {
+        leads_to(&recorded("resident", event), "autopay", &end);
+    }
+    leads_to_all(&recorded("resident", json!({ "ResidentStatusChanged": { "status": "Active" } })), "autopay", &[]);
 }
 
 #[test]

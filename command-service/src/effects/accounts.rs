@@ -8,7 +8,7 @@ use domain::{
 use events::{StripeAccountEvent, StripeAccountId, stripe_account::StripeAccountStatus};
 use processes::ports::{AccountSnapshot, Outcome};
 
-use super::{Effects, KEY_HOLDS, KEY_REUSED, backoff, unknown};
+use super::{ACCOUNT_UNAVAILABLE, Effects, KEY_HOLDS, KEY_REUSED, PLATFORM_KEY_REFUSED, backoff, unknown};
 use crate::{
     Fault,
     outbox::{Done, Task},
@@ -48,9 +48,45 @@ pub async fn read(effects: &Effects, task: &Task, id: StripeAccountId) -> Result
     let account: StripeAccount = effects.engine.state(task.organization, id.0).await?;
     let Some(external) = account.external() else { return Ok(Done::Finished) };
     match effects.providers.stripe.account(external).await {
+        // Taken into use again without our having access: whoever does so can see it, and do it once more.
+        Outcome::Refused(refused) if refused.code == ACCOUNT_UNAVAILABLE => {
+            let report = AccountReport::Deauthorized { account: external.to_owned() };
+            let command = RecordStripeAccount { stripe_account_id: id, report };
+            effects.engine.execute(command, &effects.ask(task)).await?;
+            Ok(Done::Refused(format!("stripe does not show the account: {}", refused.why)))
+        }
         Outcome::Refused(refused) => Ok(Done::Refused(format!("stripe does not show the account: {}", refused.why))),
         outcome => record(effects, task, id, outcome).await,
     }
+}
+
+/// Why Stripe refused access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// The account's owner took it away, which is recorded now: charges wait until it is connected again.
+    Lost,
+    /// Stripe does not know our own key at the moment: it is nothing about this account.
+    KeyRefused,
+    /// The account can be seen, as it is recorded now.
+    Open,
+    /// Stripe did not say.
+    Unclear,
+}
+
+/// Access was refused: asks Stripe whether it is about the account.
+pub(super) async fn access(effects: &Effects, task: &Task, id: StripeAccountId) -> Result<Access, Fault> {
+    let account: StripeAccount = effects.engine.state(task.organization, id.0).await?;
+    let Some(external) = account.external() else { return Ok(Access::Lost) };
+    let (report, access) = match effects.providers.stripe.account(external).await {
+        Outcome::Done(snapshot) => {
+            (AccountReport::Seen { status: status_of(&snapshot), account: snapshot.id }, Access::Open)
+        }
+        Outcome::Refused(refused) if refused.code == PLATFORM_KEY_REFUSED => return Ok(Access::KeyRefused),
+        Outcome::Refused(_) => (AccountReport::Deauthorized { account: external.to_owned() }, Access::Lost),
+        Outcome::Retry { .. } | Outcome::Unknown { .. } => return Ok(Access::Unclear),
+    };
+    effects.engine.execute(RecordStripeAccount { stripe_account_id: id, report }, &effects.ask(task)).await?;
+    Ok(access)
 }
 
 async fn record(

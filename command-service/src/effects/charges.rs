@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::{DateTime, Utc};
 use domain::{
     Autopay, Command, Credit, Hosted, Invoice, Payment, Property, Resident, StripeAccount,
-    autopay::{DeferCharge, HoldCharge, LoseMethod, NoCharge, ReleaseInvoice, Verdict},
+    autopay::{DeferCharge, HoldCharge, LoseMethod, Loss, NoCharge, ReleaseInvoice, Verdict},
     credit::{SpendCredit, credit_id},
     invoice,
     payment::{Phase, StartAutopayPayment},
@@ -23,8 +23,12 @@ use crate::{
     outbox::{Done, Task},
 };
 
-/// Attempts that came to nothing before any bank was asked, after which a person has to look.
+/// Attempts that came to nothing before any bank was asked, after which a person has to look; after their word as many again.
 const ROUNDS: u32 = 20;
+
+fn rounds(task: &Task) -> u32 {
+    ROUNDS.saturating_mul(u32::try_from(task.resumed).unwrap_or_default().saturating_add(1))
+}
 /// How soon a charge that is under way is looked at again: to see that it ended, not to make it go on.
 const SOON: Duration = Duration::from_secs(60);
 /// The same for a bank debit, which takes days.
@@ -107,7 +111,8 @@ async fn move_on(
     method: &AutopayMethod,
 ) -> Result<Done, Fault> {
     let (autopay_id, payment_method) = (due.autopay_id, method.payment_method.clone());
-    effects.engine.execute(LoseMethod { autopay_id, payment_method }, &effects.ask(task)).await?;
+    let lost = LoseMethod { autopay_id, payment_method, because: Loss::AccountChanged };
+    effects.engine.execute(lost, &effects.ask(task)).await?;
     decided(effects, task, DeferCharge { autopay_id, invoice_id: id, due_on: due_on(due) }).await
 }
 
@@ -187,7 +192,7 @@ async fn under_way(effects: &Effects, task: &Task, due: &Due) -> Result<Option<D
 /// The last round that was begun, if any.
 async fn last(effects: &Effects, task: &Task, due: &Due) -> Result<(u32, Option<Payment>), Fault> {
     let mut found = (0, None);
-    for round in 0..ROUNDS {
+    for round in 0..rounds(task) {
         let payment: Payment = effects.engine.state(task.organization, payment_of(task, due, round).0).await?;
         if payment.phase == Phase::None {
             break;
@@ -279,8 +284,9 @@ async fn start(
         (_, None) => 0,
         (round, Some(_)) => round + 1,
     };
-    if round >= ROUNDS {
-        return Ok(Done::Unresolved("the charge could not be begun; see the payments of the invoice".to_owned()));
+    if round >= rounds(task) {
+        let why = "the charge could not be begun; see the payments of the invoice, then have it tried again";
+        return Ok(Done::Unresolved(why.to_owned()));
     }
     let command = StartAutopayPayment {
         payment_id: payment_of(task, due, round),

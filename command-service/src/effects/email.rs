@@ -131,7 +131,7 @@ async fn prepare(
     if property.as_ref().is_some_and(|property| !property.sends(request.content.kind())) {
         return Ok(Prepared::No(EmailSuppression::KindSwitchedOff));
     }
-    if overtaken(effects, organization, &request.content).await? {
+    if overtaken(effects, organization, request).await? {
         return Ok(Prepared::No(EmailSuppression::Overtaken));
     }
     let head = head(effects, organization, property).await?;
@@ -160,8 +160,19 @@ async fn prepare(
 }
 
 /// Whether a letter asks for what is not asked for any more.
-async fn overtaken(effects: &Effects, organization: OrganizationId, content: &EmailContent) -> Result<bool, Fault> {
+async fn overtaken(
+    effects: &Effects,
+    organization: OrganizationId,
+    request: &domain::email::Request,
+) -> Result<bool, Fault> {
+    let content = &request.content;
     let invoice_id = match content {
+        EmailContent::AutopayPaused { reason, .. } => {
+            let Some(property) = request.property else { return Ok(true) };
+            let autopay: Autopay =
+                effects.engine.state(organization, Autopay::id(property, request.resident).0).await?;
+            return Ok(autopay.pause().is_none_or(|pause| pause.reason != *reason));
+        }
         EmailContent::InvoicePublished { invoice_id, .. }
         | EmailContent::PaymentReminder { invoice_id, .. }
         | EmailContent::AutopayNotice { invoice_id, .. }
@@ -246,7 +257,8 @@ async fn invoice_unit(
             | EmailContent::PaymentReminder { .. }
             | EmailContent::AutopayNotice { .. }
             | EmailContent::AutopayHeld { .. }
-            | EmailContent::AutopayCharged { .. } => Pause::None,
+            | EmailContent::AutopayCharged { .. }
+            | EmailContent::AutopayPaused { .. } => Pause::None,
         },
     })
 }
@@ -283,15 +295,16 @@ fn render(
         portal_url: public_url,
     };
     let invoice_url = |id: InvoiceId| format!("{public_url}/invoices/{id}");
+    // There is one enrollment per property.
+    let autopay_url = request
+        .property
+        .map_or_else(|| format!("{public_url}/autopay"), |id| format!("{public_url}/properties/{id}/autopay"));
     let about = |id: InvoiceId, title| About {
         resident,
         title,
         unit: &facts.unit,
         invoice_url: invoice_url(id),
-        // There is one enrollment per property.
-        autopay_url: request
-            .property
-            .map_or_else(|| format!("{public_url}/autopay"), |id| format!("{public_url}/properties/{id}/autopay")),
+        autopay_url: autopay_url.clone(),
     };
     let letter = match &request.content {
         EmailContent::InvoicePublished { invoice_id, title, total, due_on } => Letter::InvoicePublished {
@@ -357,6 +370,9 @@ fn render(
                 retries_left: *retries_left,
                 pause: facts.pause,
             }
+        }
+        EmailContent::AutopayPaused { reason, means } => {
+            Letter::AutopayPaused { resident, reason, method: method(means), autopay_url: autopay_url.clone() }
         }
     };
     letters::render(&letter, &letterhead, request.language)

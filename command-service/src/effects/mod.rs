@@ -52,12 +52,14 @@ impl Effects {
             Effect::DetachMethod { autopay_id, payment_method } => {
                 setups::detach(self, task, autopay_id, &payment_method).await
             }
+            Effect::EndAutopay { resident_id } => setups::end(self, task, resident_id).await,
             Effect::ChargeWhenDue { invoice_id } => charges::when_due(self, task, invoice_id).await,
             Effect::RetryCharge { invoice_id, attempt, .. } => charges::retry(self, task, invoice_id, attempt).await,
             Effect::ReleaseFromAutopay { invoice_id } => charges::release(self, task, invoice_id).await,
             Effect::RemindBeforeDue { invoice_id } => reminders::before_due(self, task, invoice_id).await,
             Effect::RemindOverdue { invoice_id } => reminders::overdue(self, task, invoice_id).await,
             Effect::AnnounceCharge { invoice_id } => reminders::announce(self, task, invoice_id).await,
+            Effect::MoveTimers { .. } => reminders::move_timers(self, task).await,
             Effect::ReconcileAccount { stripe_account_id } => reconcile::account(self, task, stripe_account_id).await,
             Effect::WatchPayment { payment_id } => payments::watch(self, task, payment_id).await,
             Effect::CancelPayment { payment_id } => payments::cancel(self, task, payment_id).await,
@@ -99,6 +101,10 @@ pub fn backoff(attempts: i32) -> Duration {
 
 /// Stripe's code for another body under a known key: something of ours is wrong, and money may be involved.
 const KEY_REUSED: &str = "idempotency_error";
+/// The code for an account that we have no access to at the moment.
+const ACCOUNT_UNAVAILABLE: &str = "account_unavailable";
+/// The code for a key of ours that Stripe does not know (any more).
+const PLATFORM_KEY_REFUSED: &str = "platform_key_refused";
 /// Within this time a repeat under the same key is the same call (Stripe prunes keys after 24 hours).
 const KEY_HOLDS: chrono::TimeDelta = chrono::TimeDelta::hours(23);
 

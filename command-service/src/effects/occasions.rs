@@ -75,6 +75,15 @@ pub async fn compose(
             let content = EmailContent::AutopayFailed { invoice_id, title, amount, reason, retry_on, retries_left };
             (terms.resident, Some(terms.property), content, None)
         }
+        Occasion::AutopayPaused { autopay_id, reason } => {
+            let autopay: Autopay = engine.state(organization, autopay_id.0).await?;
+            // Cancelled meanwhile: there is nothing to set up any more.
+            let (Some((property, resident)), Some(method)) = (autopay.owner(), autopay.method()) else {
+                return Ok(Done::Finished);
+            };
+            let means = means(method.card.clone(), method.bank.clone());
+            (resident, Some(property), EmailContent::AutopayPaused { reason, means }, None)
+        }
         Occasion::Resend { of } => {
             let earlier: EmailMessage = engine.state(organization, of.0).await?;
             let Some(request) = earlier.request else { return Ok(Done::Finished) };

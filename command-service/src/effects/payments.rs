@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use domain::{
     Autopay, Payment,
-    autopay::{AuthorizeCharge, LoseMethod, WithdrawCharge},
+    autopay::{AuthorizeCharge, LoseMethod, Loss, WithdrawCharge},
     fees,
     invoice::ReleasePayment,
     payment::{
@@ -22,7 +22,11 @@ use processes::ports::{IntentMethod, IntentSnapshot, IntentStatus, Outcome, Paym
 
 use uuid::Uuid;
 
-use super::{Effects, KEY_HOLDS, KEY_REUSED, backoff, repeats_its_failure, unknown};
+use super::{
+    ACCOUNT_UNAVAILABLE, Effects, KEY_HOLDS, KEY_REUSED, PLATFORM_KEY_REFUSED,
+    accounts::{Access, access},
+    backoff, repeats_its_failure, unknown,
+};
 use crate::{
     Ask, Fault,
     outbox::{Done, Task},
@@ -36,12 +40,17 @@ const METHOD_GONE: &[&str] = &[
     "payment_method_not_available",
 ];
 
-/// The code for an account that we have no access to at the moment.
-const ACCOUNT_UNAVAILABLE: &str = "account_unavailable";
-
 /// What went on at Stripe meanwhile is seen once the account is connected again.
 const fn disconnected(why: String) -> Done {
     Done::Later { after: Duration::from_secs(3600), why }
+}
+
+/// How soon a charge is tried again that Stripe let nobody make, and one of which nothing can be seen.
+const HELD: Duration = Duration::from_secs(60);
+const UNSEEN: Duration = Duration::from_secs(900);
+
+fn no_access(code: &str) -> bool {
+    matches!(code, ACCOUNT_UNAVAILABLE | PLATFORM_KEY_REFUSED)
 }
 
 /// After so long, a charge that Stripe does not show was not made.
@@ -118,6 +127,11 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
                 let why = "stripe does not show the charge; it may still be at work".to_owned();
                 return Ok(Done::Unsure { after: backoff(task.attempts), why });
             }
+            // Without access nothing can be seen; the claim stays, so nothing else is charged meanwhile.
+            Outcome::Refused(refused) if task.interrupted && no_access(&refused.code) => {
+                access(effects, task, quote.account).await?;
+                return Ok(Done::Unsure { after: UNSEEN, why: refused.why });
+            }
             Outcome::Refused(refused) if task.interrupted => {
                 let why = format!("an unanswered call may have charged, and stripe does not show it: {}", refused.why);
                 return Ok(Done::Unresolved(why));
@@ -140,12 +154,24 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
         Outcome::Refused(refused) if refused.code == KEY_REUSED => {
             Ok(Done::Unresolved(format!("stripe refused the repeated key: {}", refused.why)))
         }
+        // No bank was asked: the charge is held rather than begun again and again.
+        Outcome::Refused(refused) if quote.autopay.is_some() && no_access(&refused.code) => {
+            match access(effects, task, quote.account).await? {
+                Access::KeyRefused | Access::Unclear => {
+                    tracing::error!(why = refused.why, "stripe refuses our access; charges by autopay wait");
+                    return Ok(Done::Again { after: backoff(task.attempts).max(HELD), why: refused.why });
+                }
+                Access::Lost | Access::Open => {}
+            }
+            abandon(effects, &ask, id, CancelReason::Rejected { code: refused.code }).await?;
+            Ok(Done::Finished)
+        }
         Outcome::Refused(refused) => {
             // The notice that the method is gone was lost: without this, autopay would try it again and again.
             if let (Some(autopay_id), Some(method)) = (quote.autopay, &request.payment_method)
                 && METHOD_GONE.contains(&refused.code.as_str())
             {
-                let command = LoseMethod { autopay_id, payment_method: method.clone() };
+                let command = LoseMethod { autopay_id, payment_method: method.clone(), because: Loss::Removed };
                 effects.engine.execute(command, &ask).await?;
             }
             abandon(effects, &ask, id, CancelReason::Rejected { code: refused.code }).await?;
@@ -345,7 +371,7 @@ pub async fn watch(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done
             let after = age.clamp(Duration::from_secs(30), Duration::from_secs(3600));
             Ok(Done::Later { after, why: "still open".to_owned() })
         }
-        Outcome::Refused(refused) if refused.code == ACCOUNT_UNAVAILABLE => Ok(disconnected(refused.why)),
+        Outcome::Refused(refused) if no_access(&refused.code) => Ok(disconnected(refused.why)),
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
         Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),
@@ -380,7 +406,7 @@ pub async fn cancel(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
                 Ok(Done::Again { after: backoff(task.attempts), why: "stripe has not canceled it yet".to_owned() })
             }
         }
-        Outcome::Refused(refused) if refused.code == ACCOUNT_UNAVAILABLE => Ok(disconnected(refused.why)),
+        Outcome::Refused(refused) if no_access(&refused.code) => Ok(disconnected(refused.why)),
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
         Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),
@@ -441,7 +467,7 @@ pub async fn settlement(effects: &Effects, task: &Task, id: PaymentId) -> Result
             let why = "stripe has not booked it yet".to_owned();
             Ok(Done::Later { after: Duration::from_secs(3600), why })
         }
-        Outcome::Refused(refused) if refused.code == ACCOUNT_UNAVAILABLE => Ok(disconnected(refused.why)),
+        Outcome::Refused(refused) if no_access(&refused.code) => Ok(disconnected(refused.why)),
         Outcome::Refused(refused) => Ok(Done::Unresolved(format!("stripe does not show the payment: {}", refused.why))),
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
         Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),

@@ -59,7 +59,7 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
         match stripe.find_refund(&request.account, intent, id.0).await {
             Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
             Outcome::Done(None) => {
-                let report = RefundReport::Failed { code: "not_found_at_stripe".to_owned() };
+                let report = RefundReport::Failed { code: "not_found_at_stripe".to_owned(), refund: None };
                 effects.engine.execute(RecordRefund { payment_id, refund_id: id, report }, &ask).await?;
                 return Ok(Done::Finished);
             }
@@ -97,7 +97,7 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
             };
             report
         }
-        Outcome::Refused(refused) => RefundReport::Failed { code: refused.code },
+        Outcome::Refused(refused) => RefundReport::Failed { code: refused.code, refund: None },
         Outcome::Retry { after, why } => {
             return Ok(Done::Again { after: after.max(backoff(task.attempts)), why });
         }
@@ -116,7 +116,8 @@ pub fn report(snapshot: RefundSnapshot) -> Option<RefundReport> {
     match snapshot.status {
         RefundStatus::Succeeded => Some(RefundReport::Succeeded { refund: snapshot.id }),
         RefundStatus::Failed | RefundStatus::Canceled => {
-            Some(RefundReport::Failed { code: snapshot.failure.unwrap_or_else(|| "canceled".to_owned()) })
+            let code = snapshot.failure.unwrap_or_else(|| "canceled".to_owned());
+            Some(RefundReport::Failed { code, refund: Some(snapshot.id) })
         }
         RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Unrecognized => None,
     }

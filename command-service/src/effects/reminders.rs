@@ -14,7 +14,7 @@ use processes::effect::Occasion;
 use super::{Effects, occasions};
 use crate::{
     Fault,
-    outbox::{Done, Task},
+    outbox::{self, Done, Task},
 };
 
 /// The hour of the day, at the property, at which reminders go out.
@@ -68,16 +68,35 @@ impl Due {
     }
 }
 
+/// The timers that a property's billing policy sets.
+const TIMERS: [&str; 4] = ["ChargeWhenDue", "RemindBeforeDue", "RemindOverdue", "AnnounceCharge"];
+
+/// Has every timer of the organization look at when it is due now. Those of other properties find nothing changed: a policy
+/// changes once in years, and to find out whose a timer is takes the same look.
+pub async fn move_timers(effects: &Effects, task: &Task) -> Result<Done, Fault> {
+    let engine = &effects.engine;
+    outbox::wake(engine.store().pool(), task.organization, &TIMERS, engine.clock().now()).await?;
+    Ok(Done::Finished)
+}
+
 pub async fn before_due(effects: &Effects, task: &Task, id: InvoiceId) -> Result<Done, Fault> {
     let Some(due) = Due::look(effects, task.organization, id).await? else { return Ok(Done::Finished) };
-    let Some(days) = due.billing.reminder_days else { return Ok(Done::Finished) };
+    let Some(days) = due.billing.reminder_days else { return Ok(switched_off(&due, due.moment(0))) };
     let when = due.moment(-i64::from(days));
     if due.now < when {
         return Ok(Done::At { when, why: "not yet time to remind" });
     }
-    // Published, or found, too late to be a reminder: its letter has just gone out, or the overdue one will.
-    if due.now >= due.moment(0) || due.now >= when + TimeDelta::days(1) {
+    // Found too late to be a reminder: the overdue one will go out.
+    if due.now >= due.moment(0) {
         return Ok(Done::Finished);
+    }
+    // Published too late for one: its letter has just gone out. If it is late for another reason, another policy say, it still helps
+    // while there is a day left.
+    if due.now >= when + TimeDelta::days(1) {
+        let published = effects.engine.store().first_recorded(task.organization, id.0, "InvoicePublished").await?;
+        if published.is_none_or(|published| published >= when) || due.now + TimeDelta::days(1) > due.moment(0) {
+            return Ok(Done::Finished);
+        }
     }
     // Autopay announces what it takes; while a payment is on its way there is nothing to do.
     if due.is_taken_care_of(id) || due.invoice.claim.is_some() {
@@ -121,17 +140,23 @@ pub async fn overdue(effects: &Effects, task: &Task, id: InvoiceId) -> Result<Do
 
 pub async fn announce(effects: &Effects, task: &Task, id: InvoiceId) -> Result<Done, Fault> {
     let Some(due) = Due::look(effects, task.organization, id).await? else { return Ok(Done::Finished) };
-    let Some(days) = due.billing.autopay_notice_days else { return Ok(Done::Finished) };
+    let charge_on = due.day;
+    let zone = due.invoice.terms.map_or(events::TimeZone::UTC, |terms| terms.time_zone);
+    let charged = zone.at_hour(charge_on, due.billing.charge_hour);
+    let Some(days) = due.billing.autopay_notice_days else { return Ok(switched_off(&due, charged)) };
     let when = due.moment(-i64::from(days));
     if due.now < when {
         return Ok(Done::At { when, why: "not yet time to announce the charge" });
     }
-    let charge_on = due.day;
-    let zone = due.invoice.terms.map_or(events::TimeZone::UTC, |terms| terms.time_zone);
-    if !due.is_taken_care_of(id) || due.now >= zone.at_hour(charge_on, due.billing.charge_hour) {
+    if !due.is_taken_care_of(id) || due.now >= charged {
         return Ok(Done::Finished);
     }
     letter(effects, task, Occasion::AutopayNotice { invoice_id: id, charge_on }, id, "announced", charge_on).await
+}
+
+/// It may be switched on while there is still time.
+fn switched_off(due: &Due, until: DateTime<Utc>) -> Done {
+    if due.now < until { Done::At { when: until, why: "switched off" } } else { Done::Finished }
 }
 
 /// One letter per invoice, occasion and due day, whichever timer comes first.

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::Utc;
 use domain::{
-    Autopay,
-    autopay::{FailSetup, RecordSetup, SetupState},
+    Autopay, Resident,
+    autopay::{CancelAutopay, FailSetup, RecordSetup, SetupState},
 };
-use events::{AutopayEvent, AutopayId, OrganizationId, SetupId, autopay::AutopayMethod};
+use events::{AutopayEvent, AutopayId, OrganizationId, ResidentId, SetupId, autopay::AutopayMethod};
 use processes::ports::{self, CustomerTags, MethodSnapshot, Outcome, SetupRequest, SetupSnapshot, SetupTags};
 
 use super::{Effects, KEY_HOLDS, backoff, payments::remember_as, unknown};
@@ -15,6 +15,9 @@ use crate::{
     Ask, Fault,
     outbox::{Done, Task},
 };
+
+/// Stripe's code for an object that is not there (any more).
+const GONE: &str = "resource_missing";
 
 /// The stream that a SetupIntent, a customer or a method belongs to.
 pub const STREAM: &str = "autopay";
@@ -32,11 +35,12 @@ pub async fn open(effects: &Effects, task: &Task, id: AutopayId, setup: SetupId)
     };
     let first = effects.calling(task).await?;
     let stripe = &effects.providers.stripe;
+    let tags = CustomerTags { organization: organization.0, resident: resident.0, property: property.0 };
     // One customer per enrollment and account.
-    let customer = if let Some(known) = customer_at(effects, organization, id, &account).await? {
-        known
+    let known = customer_at(effects, organization, id, &account).await?;
+    let customer = if let Some(known) = &known {
+        known.clone()
     } else {
-        let tags = CustomerTags { organization: organization.0, resident: resident.0, property: property.0 };
         match stripe.create_customer(&account, &format!("customer:{id}:{account}"), &tags).await {
             Outcome::Done(customer) => {
                 remember_as(effects, organization, STREAM, id.0, &format!("{account}/{customer}")).await?;
@@ -46,14 +50,31 @@ pub async fn open(effects: &Effects, task: &Task, id: AutopayId, setup: SetupId)
         }
     };
     let round = if Utc::now() - first < KEY_HOLDS { 0 } else { task.attempts };
-    let request = SetupRequest {
+    // Another customer is another request, and needs another key.
+    let key_of = |customer: &str| format!("setup:{setup}:{round}:{customer}");
+    let mut request = SetupRequest {
         account: account.clone(),
-        customer: customer.clone(),
+        idempotency_key: key_of(&customer),
+        customer,
         kind: pending.kind,
-        idempotency_key: format!("setup:{setup}:{round}"),
         tags: SetupTags { organization: organization.0, enrollment: id.0, setup: setup.0 },
     };
-    match stripe.create_setup_intent(&request).await {
+    let mut answer = stripe.create_setup_intent(&request).await;
+    // Somebody deleted the customer in Stripe's dashboard: the resident is another one from now on.
+    if let (Outcome::Refused(refused), Some(gone)) = (&answer, known)
+        && refused.code == GONE
+    {
+        match stripe.create_customer(&account, &format!("customer:{id}:{account}:after:{gone}"), &tags).await {
+            Outcome::Done(customer) => {
+                replace_customer(effects, organization, id, &account, &gone, &customer).await?;
+                request.idempotency_key = key_of(&customer);
+                request.customer = customer;
+                answer = stripe.create_setup_intent(&request).await;
+            }
+            other => return unfinished(effects, task, &ask, id, setup, other).await,
+        }
+    }
+    match answer {
         Outcome::Done(snapshot) => {
             remember_as(effects, organization, STREAM, id.0, &snapshot.id).await?;
             record(effects, &ask, id, setup, &account, snapshot).await?;
@@ -82,6 +103,30 @@ async fn customer_at(
     .fetch_optional(effects.engine.store().pool())
     .await?;
     Ok(known.and_then(|external| external.split_once('/').map(|(_, customer)| customer.to_owned())))
+}
+
+/// The enrollment's customer in an account is another one from now on.
+async fn replace_customer(
+    effects: &Effects,
+    organization: OrganizationId,
+    id: AutopayId,
+    account: &str,
+    gone: &str,
+    customer: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update engine.provider_objects set external_id = $1
+         where provider = 'stripe' and external_id = $2 and aggregate_type = $3 and aggregate_id = $4
+             and organization_id = $5",
+    )
+    .bind(format!("{account}/{customer}"))
+    .bind(format!("{account}/{gone}"))
+    .bind(STREAM)
+    .bind(id.0)
+    .bind(organization.0)
+    .execute(effects.engine.store().pool())
+    .await
+    .map(|_| ())
 }
 
 async fn fail(effects: &Effects, ask: &Ask, id: AutopayId, setup: SetupId, code: &str) -> Result<Done, Fault> {
@@ -200,6 +245,18 @@ pub async fn detach(effects: &Effects, task: &Task, id: AutopayId, method: &str)
         Outcome::Retry { after, why } => Ok(Done::Again { after: after.max(backoff(task.attempts)), why }),
         Outcome::Unknown { cause, why } => Ok(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }),
     }
+}
+
+/// Ends autopay in every property that a resident has left; where they still live, or live again, nothing changes.
+pub async fn end(effects: &Effects, task: &Task, id: ResidentId) -> Result<Done, Fault> {
+    let resident: Resident = effects.engine.state(task.organization, id.0).await?;
+    for property_id in resident.properties().iter().copied() {
+        let autopay: Autopay = effects.engine.state(task.organization, Autopay::id(property_id, id).0).await?;
+        if autopay.exists() {
+            effects.engine.execute(CancelAutopay { property_id, resident_id: id }, &effects.ask(task)).await?;
+        }
+    }
+    Ok(Done::Finished)
 }
 
 /// The account in which a method was set up.

@@ -2,7 +2,7 @@
 
 use domain::{
     Autopay,
-    autopay::{LoseMethod, RefreshMethod, RevokeMandate},
+    autopay::{LoseMethod, Loss, RefreshMethod, RevokeMandate},
 };
 use events::{AutopayId, OrganizationId};
 use integrations::stripe::webhook::StripeNotice;
@@ -94,7 +94,7 @@ pub(super) async fn payment_method(
         }
         // Detached or gone: nobody can charge it.
         Outcome::Done(_) => {
-            effects.engine.execute(LoseMethod { autopay_id, payment_method }, &ask).await?;
+            effects.engine.execute(LoseMethod { autopay_id, payment_method, because: Loss::Removed }, &ask).await?;
             Ok(Verdict::Done)
         }
         Outcome::Refused(_) => Ok(Verdict::Ignored("stripe does not show the method")),

@@ -124,7 +124,8 @@ async fn refund_notice(
     else {
         return Ok(Verdict::Ignored("from another account than the payment's"));
     };
-    if matches!(refund.phase, RefundPhase::Succeeded | RefundPhase::Failed | RefundPhase::Requested) {
+    // One that succeeded can still come back.
+    if matches!(refund.phase, RefundPhase::Failed | RefundPhase::Requested) {
         return Ok(Verdict::Done);
     }
     match effects.providers.stripe.refund(&request.account, external).await {

@@ -276,7 +276,7 @@ impl Book {
                 self.must(fact.money("balance") == balance, || "the balance adds up".to_owned(), fact);
                 self.must(balance == 0 || !published, || "only the excess becomes credit".to_owned(), fact);
             }
-            "PaymentReversed" | "PaymentReinstated" => {
+            "PaymentReversed" | "PaymentReinstated" | "RefundUndone" => {
                 let back = if fact.name == "PaymentReversed" { fact.money("amount") } else { -fact.money("amount") };
                 let known = invoice.applied.entry(fact.id_of("payment_id")).or_default();
                 known.reversed += back;

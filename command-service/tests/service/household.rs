@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use domain::{Autopay, Invoice, autopay::Status};
-use events::{AutopayId, InvoiceId, payment::PaymentMethodKind};
+use events::{AutopayId, InvoiceId, Language, autopay::PauseReason, payment::PaymentMethodKind};
 use processes::ports::IntentStatus;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -51,6 +51,16 @@ impl World {
         let setup = Uuid::now_v7();
         self.resident_does(name, json!({ "setup_id": setup, "kind": kind })).await;
         self.settle().await;
+        let intents = self.stripe.setups(setup);
+        assert_eq!(intents.len(), 1);
+        (setup, intents[0].id.clone())
+    }
+
+    /// The same through passing troubles.
+    pub async fn set_up_at_last(&self, name: &str, kind: PaymentMethodKind) -> (Uuid, String) {
+        let setup = Uuid::now_v7();
+        self.resident_does(name, json!({ "setup_id": setup, "kind": kind })).await;
+        self.settle_at_last().await;
         let intents = self.stripe.setups(setup);
         assert_eq!(intents.len(), 1);
         (setup, intents[0].id.clone())
@@ -204,6 +214,22 @@ impl World {
     pub fn letters(&self, kind: &str, invoice: Uuid) -> usize {
         let about = invoice.to_string();
         self.mail.sent().iter().filter(|letter| letter.kind == kind && letter.html.contains(&about)).count()
+    }
+
+    /// How many letters of a kind went out at all.
+    pub fn letters_of(&self, kind: &str) -> usize {
+        self.mail.sent().iter().filter(|letter| letter.kind == kind).count()
+    }
+
+    /// Told once, with the reason and where to set up a new method.
+    pub fn is_told_of_the_pause(&self, reason: &PauseReason) {
+        assert_eq!(self.letters_of("autopay-paused"), 1);
+        let sent = self.mail.sent();
+        let letter = sent.iter().find(|letter| letter.kind == "autopay-paused").expect("a letter");
+        let text = letter.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let language = Language::ALL.into_iter().find(|language| language.code() == letter.language);
+        let told = reason.words(language.expect("a language"));
+        assert!(text.contains(told) && text.contains(&format!("/properties/{PROPERTY}/autopay")), "{text}");
     }
 
     pub async fn waiting_tasks(&self, name: &str, about: Uuid) -> i64 {

@@ -1,8 +1,10 @@
 //! The command service against a real database and fake providers, driven step by step.
 
+mod access;
 mod accounts;
 mod charges;
 mod debits;
+mod departures;
 mod disputes;
 mod email;
 mod engine;
@@ -15,6 +17,7 @@ mod last_look;
 mod methods;
 mod outbox;
 mod payments;
+mod policies;
 mod proofs;
 mod reactor;
 mod reconcile;

@@ -167,3 +167,35 @@ async fn a_pending_refund_that_cannot_be_shown_is_still_pending() {
     assert_eq!(phase(&world, payment, refund).await, RefundPhase::Succeeded);
     assert_eq!(world.stripe.refunds(refund), 1);
 }
+
+#[tokio::test]
+async fn a_refund_that_came_back_after_it_had_succeeded_is_booked_back_once() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = world.paid().await;
+    let refund = requested(&world, payment).await;
+    world.settle().await;
+    let state: Payment = world.state(payment).await;
+    let invoice = state.quote.expect("a quote").invoice.0;
+    assert_eq!(world.balance(invoice).await, 100);
+    let object = json!({
+        "object": "refund", "id": world.stripe.refund_of(refund), "payment_intent": state.intent,
+        "metadata": { "propty_refund": refund }
+    });
+    // A late word of the success first.
+    world.notice_of("refund.updated", object.clone()).await;
+    world.settle().await;
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Succeeded);
+    world.stripe.change_refunds(RefundStatus::Failed);
+    for _ in 0..3 {
+        world.notice_of("refund.failed", object.clone()).await;
+    }
+    world.settle().await;
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Failed);
+    assert_eq!((world.balance(invoice).await, world.times(invoice, "RefundUndone").await), (0, 1));
+    assert_eq!(world.times(payment, "RefundReturned").await, 1);
+    world.stripe.change_refunds(RefundStatus::Succeeded);
+    let again = requested(&world, payment).await;
+    world.settle().await;
+    assert_eq!((phase(&world, payment, again).await, world.balance(invoice).await), (RefundPhase::Succeeded, 100));
+}

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use events::{OrganizationId, Recorded};
+use uuid::Uuid;
 
 use crate::{Store, append::AppendError, subscription::Subscription};
 
@@ -33,5 +34,21 @@ impl Store {
         .fetch_all(self.pool())
         .await?;
         Subscription::read(self, &rows).await
+    }
+
+    /// When an event of this type was first recorded in a stream.
+    pub async fn first_recorded(
+        &self,
+        organization: OrganizationId,
+        stream: Uuid,
+        event_type: &str,
+    ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+        sqlx::query_scalar(
+            "select recorded_at from log.events where stream_key = $1 and event_type = $2 order by sequence limit 1",
+        )
+        .bind(format!("{organization}/{stream}"))
+        .bind(event_type)
+        .fetch_optional(self.pool())
+        .await
     }
 }

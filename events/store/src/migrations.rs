@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "log", include_str!("../../../schemas/sql/0002_log.sql")),
     (3, "vault", include_str!("../../../schemas/sql/0003_vault.sql")),
     (4, "engine", include_str!("../../../schemas/sql/0004_engine.sql")),
+    (5, "outbox", include_str!("../../../schemas/sql/0005_outbox.sql")),
     (6, "texts", include_str!("../../../schemas/sql/0006_texts.sql")),
 ];
 

@@ -49,6 +49,7 @@ pub(super) fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
             | "PaymentApplied"
             | "PaymentReversed"
             | "PaymentReinstated"
+            | "RefundUndone"
             | "OverpaymentCredited"
             | "CreditApplied"
             | "InvoiceWrittenOff"
@@ -59,7 +60,12 @@ pub(super) fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         }
         (
             PaymentEvent::STREAM,
-            "PaymentSucceeded" | "PaymentSettled" | "PaymentDisputed" | "PaymentDisputeClosed" | "RefundSucceeded",
+            "PaymentSucceeded"
+            | "PaymentSettled"
+            | "PaymentDisputed"
+            | "PaymentDisputeClosed"
+            | "RefundSucceeded"
+            | "RefundReturned",
         ) => vec![kept(id, "payment")],
         (CreditEvent::STREAM, "CreditAdded") => {
             vec![kept(id, "credit"), kept(uuid("property_id").ok_or(missing)?, "property")]

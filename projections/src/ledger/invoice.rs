@@ -112,6 +112,10 @@ impl Invoice {
                 let to = if returned { Account::Unapplied } else { Account::DisputedInvoices };
                 Draft::transfer(owed, to, amount)
             }
+            InvoiceEvent::RefundUndone { payment_id, amount, .. } => {
+                payment = Some(payment_id);
+                Draft::transfer(owed, Account::Unapplied, amount)
+            }
             InvoiceEvent::OverpaymentCredited { resident_id, payment_id, amount, .. } => {
                 payment = Some(payment_id);
                 Draft::transfer(Account::Credit(resident_id), owed, amount)

@@ -117,6 +117,16 @@ impl Payment {
                 let given = self.take(amount).debit(Account::Unapplied, reversed.amount(), amount.currency());
                 self.bear(given, amount.checked_sub(reversed)?)
             }
+            PaymentEvent::RefundReturned { amount, reversed, .. } => {
+                if !self.settled {
+                    self.pending += amount.amount();
+                }
+                let beyond = amount.checked_sub(reversed)?;
+                Draft::default()
+                    .debit(self.place(), amount.amount(), amount.currency())
+                    .credit(Account::Unapplied, reversed.amount(), amount.currency())
+                    .credit(Account::FeeDifference, beyond.amount(), beyond.currency())
+            }
             PaymentEvent::PaymentDisputed { dispute, amount, reversed, returned, .. } => {
                 self.disputes.push(Dispute { id: dispute, amount, reversed, returned, closed: false });
                 let taken = self.take(amount);

@@ -61,6 +61,7 @@ enum Later {
     Apply(usize),
     Reverse { charge: usize, amount: i64, reason: Value },
     Reinstate { charge: usize, amount: i64, dispute: String },
+    Undo { charge: usize, amount: i64, refund: Uuid },
     AddCredit { bill: usize, amount: i64, payment: Uuid },
     TakeCredit { bill: usize, amount: i64 },
 }

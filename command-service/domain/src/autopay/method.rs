@@ -2,7 +2,7 @@
 
 use events::{
     AutopayEvent, AutopayId, Money, OrganizationId, PropertyId, ResidentId, Role,
-    autopay::{AutopayMethod, PauseReason},
+    autopay::{AutopayMethod, Departure, PauseReason},
     payment::CardSummary,
 };
 use schemars::JsonSchema;
@@ -47,6 +47,17 @@ pub struct LoseMethod {
     pub autopay_id: AutopayId,
     /// Stripe's `pm_…`.
     pub payment_method: String,
+    #[serde(default)]
+    pub because: Loss,
+}
+
+/// How a method was lost.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Loss {
+    #[default]
+    Removed,
+    /// The property takes its payments in another account now.
+    AccountChanged,
 }
 
 /// Records the new number or date of the same card.
@@ -62,7 +73,7 @@ pub struct RefreshMethod {
 impl Command for CancelAutopay {
     type Aggregate = Autopay;
     const NAME: &'static str = "CancelAutopay";
-    /// A process cancels for those who move out or are erased.
+    /// A process cancels for those who left, and only for them.
     const ROLES: &'static [Role] = &[Role::Resident, Role::Process];
 
     fn stream(&self, _: OrganizationId) -> Uuid {
@@ -73,13 +84,24 @@ impl Command for CancelAutopay {
         Scope::property(self.property_id).and_resident(self.resident_id)
     }
 
-    fn decide(self, state: &Autopay, _: &Context) -> Decision<Autopay> {
+    fn needs(&self, _: &Autopay, _: &Facts) -> Vec<Need> {
+        vec![Need::Resident(self.resident_id)]
+    }
+
+    fn decide(self, state: &Autopay, context: &Context) -> Decision<Autopay> {
         state.known()?;
+        let because = if context.actor.role == Role::Process {
+            // Back again by now: it goes on.
+            let Some(because) = self.departure(context) else { return Ok(vec![]) };
+            Some(because)
+        } else {
+            None
+        };
         match state.status() {
             Status::None | Status::Cancelled => Ok(vec![]),
             Status::SetupPending | Status::Active | Status::Paused => {
                 let payment_method = state.method().map(|method| method.payment_method.clone());
-                Ok(vec![AutopayEvent::AutopayCancelled { payment_method }])
+                Ok(vec![AutopayEvent::AutopayCancelled { payment_method, because }])
             }
         }
     }
@@ -89,6 +111,22 @@ impl Command for CancelAutopay {
             "property_id": "01935c2e-0000-7000-8000-000000000001",
             "resident_id": "01935c2e-0000-7000-8000-000000000201"
         })
+    }
+}
+
+impl CancelAutopay {
+    /// How the resident left the property, if they did.
+    fn departure(&self, context: &Context) -> Option<Departure> {
+        let resident = context.facts.resident.as_ref()?;
+        if resident.erased {
+            Some(Departure::Erased)
+        } else if !resident.is_active() {
+            Some(Departure::Deactivated)
+        } else if resident.homes.iter().all(|home| home.property_id != self.property_id) {
+            Some(Departure::MovedOut)
+        } else {
+            None
+        }
     }
 }
 
@@ -186,7 +224,11 @@ impl Command for LoseMethod {
     fn decide(self, state: &Autopay, _: &Context) -> Decision<Autopay> {
         state.known()?;
         let ours = state.method().is_some_and(|method| method.payment_method == self.payment_method);
-        Ok(if ours { gone(state, PauseReason::MethodDetached) } else { vec![] })
+        let reason = match self.because {
+            Loss::Removed => PauseReason::MethodDetached,
+            Loss::AccountChanged => PauseReason::AccountChanged,
+        };
+        Ok(if ours { gone(state, reason) } else { vec![] })
     }
 
     fn example() -> Value {

@@ -122,7 +122,7 @@ fn active_bank() -> Vec<AutopayEvent> {
 }
 
 fn cancelled() -> AutopayEvent {
-    AutopayEvent::AutopayCancelled { payment_method: Some("pm_1".into()) }
+    AutopayEvent::AutopayCancelled { payment_method: Some("pm_1".into()), because: None }
 }
 
 fn charged(payment_id: PaymentId, invoice_id: InvoiceId, attempt: u32) -> AutopayEvent {

@@ -57,6 +57,16 @@ pub struct ReinstatePayment {
     pub amount: Money,
 }
 
+/// Books that a refund came back.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UndoRefund {
+    pub invoice_id: InvoiceId,
+    pub payment_id: PaymentId,
+    pub refund_id: RefundId,
+    pub amount: Money,
+}
+
 /// Books credit that was set aside for the invoice.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -181,6 +191,38 @@ impl Command for ReinstatePayment {
             amount,
             balance,
             dispute,
+        })
+    }
+
+    fn example() -> Value {
+        Value::Null
+    }
+}
+
+impl Command for UndoRefund {
+    type Aggregate = Invoice;
+    const NAME: &'static str = "UndoRefund";
+    const ROLES: &'static [Role] = PROCESS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.invoice_id.0
+    }
+
+    fn decide(self, state: &Invoice, _: &Context) -> Decision<Invoice> {
+        let Self { payment_id, refund_id, amount, .. } = self;
+        let known = state.applied_online(payment_id).ok_or(InvoiceRefusal::NoSuchPayment)?;
+        if amount.is_zero() || known.undone.contains(&refund_id) {
+            return Ok(vec![]);
+        }
+        // A word that overtook the refund's comes again after it.
+        if !known.refunds.contains(&refund_id) {
+            return Err(InvoiceRefusal::NotRefunded);
+        }
+        state.received(payment_id, amount, |balance| InvoiceEvent::RefundUndone {
+            payment_id,
+            refund_id,
+            amount,
+            balance,
         })
     }
 

@@ -62,7 +62,7 @@ pub struct SwitchTextKind {
 ///
 /// Nobody gets in without the link; that a charge failed, or waits for a yes, is told nowhere else in time to still pay on the due day,
 /// and a debit that did not happen has to be told to whoever authorized it.
-pub(super) const EMAIL_KINDS: [(&str, bool); 8] = [
+pub(super) const EMAIL_KINDS: [(&str, bool); 9] = [
     ("invoice-published", true),
     ("payment-received", true),
     ("sign-in-link", false),
@@ -71,6 +71,7 @@ pub(super) const EMAIL_KINDS: [(&str, bool); 8] = [
     ("autopay-held", false),
     ("autopay-charged", true),
     ("autopay-failed", false),
+    ("autopay-paused", false),
 ];
 
 const fn in_bounds(billing: BillingPolicy) -> bool {

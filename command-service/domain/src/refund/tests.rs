@@ -42,7 +42,11 @@ fn success() -> RefundReport {
 }
 
 fn failure() -> RefundReport {
-    RefundReport::Failed { code: "insufficient_funds".into() }
+    RefundReport::Failed { code: "insufficient_funds".into(), refund: None }
+}
+
+fn came_back() -> RefundReport {
+    RefundReport::Failed { code: "insufficient_funds".into(), refund: Some("re_1".into()) }
 }
 
 fn lost() -> RefundReport {
@@ -153,4 +157,39 @@ fn a_report_about_an_unknown_refund_is_refused() {
     given(succeeded()).refuses(record(REFUND, success()), PaymentRefusal::NotFound);
     given([]).refuses(record(REFUND, success()), PaymentRefusal::NotFound);
     assert!(state::<Payment>([bound()]).refunds.is_empty());
+}
+
+#[test]
+fn a_refund_that_the_bank_would_not_take_comes_back_once_and_can_be_asked_for_again() {
+    let refunded = with(under_way(2_500), [given_back(REFUND, 2_500, 2_500)]);
+    let returned = PaymentEvent::RefundReturned {
+        refund_id: REFUND,
+        invoice_id: INVOICE,
+        amount: usd(2_500),
+        reversed: usd(2_500),
+        code: "insufficient_funds".into(),
+    };
+    given(refunded.clone()).accepts(record(REFUND, came_back()), [returned.clone()]);
+    let back = with(refunded, [returned]);
+    for stale in [success(), failure(), came_back(), lost()] {
+        given(back.clone()).ignores(record(REFUND, stale));
+    }
+    assert_eq!(state::<Payment>(back.clone()).on_invoice(), Ok(usd(10_000)));
+    given(back).accepts(refund(OTHER_REFUND, None), [asked(OTHER_REFUND, 10_383)]);
+}
+
+#[test]
+fn what_became_the_residents_credit_is_not_given_back_as_well() {
+    use crate::testing::fixtures::overpaid;
+    let facts = || crate::Facts { invoice: Some(state(overpaid(PAYMENT, 4_000))), ..crate::Facts::default() };
+    let credited = |left| PaymentRefusal::BecameCredit { credited: usd(4_000), left: usd(left) };
+    given(succeeded()).facts(facts()).refuses(refund(REFUND, Some(6_384)), credited(6_383));
+    given(succeeded()).facts(facts()).refuses(refund(REFUND, Some(10_383)), credited(6_383));
+    given(succeeded()).facts(facts()).accepts(refund(REFUND, Some(6_383)), [asked(REFUND, 6_383)]);
+    given(succeeded()).facts(facts()).accepts(refund(REFUND, None), [asked(REFUND, 6_383)]);
+    let rest = with(succeeded(), [asked(REFUND, 6_383), given_back(REFUND, 6_383, 6_383)]);
+    given(rest.clone()).facts(facts()).refuses(refund(OTHER_REFUND, None), credited(0));
+    given(rest).facts(facts()).refuses(refund(OTHER_REFUND, Some(1)), credited(0));
+    let more = PaymentRefusal::MoreThanLeft { left: usd(6_383) };
+    given(succeeded()).facts(facts()).refuses(refund(REFUND, Some(10_384)), more);
 }

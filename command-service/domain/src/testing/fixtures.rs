@@ -161,6 +161,20 @@ pub fn published() -> Vec<InvoiceEvent> {
     vec![drafted(), InvoiceEvent::InvoicePublished { resident_id: RESIDENT, notify: true }]
 }
 
+/// An invoice of which this much of a payment became the resident's credit.
+pub fn overpaid(payment_id: PaymentId, excess: i64) -> Vec<InvoiceEvent> {
+    let overpayment = InvoiceEvent::OverpaymentCredited {
+        number: 1,
+        credit_id: credit(),
+        resident_id: RESIDENT,
+        property_id: PROPERTY,
+        payment_id,
+        amount: usd(excess),
+        balance: usd(0),
+    };
+    with(published(), [overpayment])
+}
+
 pub fn reserved() -> InvoiceEvent {
     InvoiceEvent::PaymentReserved { payment_id: PAYMENT, amount: usd(10_000) }
 }

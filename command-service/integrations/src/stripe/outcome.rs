@@ -24,6 +24,8 @@ pub(super) enum Effect {
 /// The account's owner took our access away, or never gave it.
 const ACCOUNT_UNAVAILABLE: &str = "account_unavailable";
 const ACCOUNT_INVALID: &str = "account_invalid";
+/// Stripe does not know our own key, or not any more: no account can be reached.
+const PLATFORM_KEY_REFUSED: &str = "platform_key_refused";
 /// The type of two very different errors: the key was used for another request, or its request is still running.
 const IDEMPOTENCY_ERROR: &str = "idempotency_error";
 const KEY_IN_USE: &str = "idempotency_key_in_use";
@@ -72,6 +74,7 @@ pub(super) fn of<T>(effect: Effect, error: CallError, request_id: Option<&str>) 
                     refuse(IDEMPOTENCY_ERROR)
                 }
                 409 => lost(UnknownCause::Conflict, error.words(status)),
+                401 if error.code.as_deref() != Some(ACCOUNT_INVALID) => refuse(PLATFORM_KEY_REFUSED),
                 401 | 403 => match error.code.as_deref() {
                     None | Some(ACCOUNT_INVALID) => refuse(ACCOUNT_UNAVAILABLE),
                     Some(code) => refuse(code),

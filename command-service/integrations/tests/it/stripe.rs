@@ -289,8 +289,11 @@ async fn a_refusal_has_stripes_code_and_none_of_its_words() {
 #[tokio::test]
 async fn an_account_out_of_reach_is_told_apart() {
     assert_eq!(code(&create(error(403, &json!({"code": "account_invalid"}))).await), Some("account_unavailable"));
-    assert_eq!(code(&create(error(401, &json!({"type": "invalid_request_error"}))).await), Some("account_unavailable"));
-    assert_eq!(code(&create(error(401, &json!({"code": "api_key_expired"}))).await), Some("api_key_expired"));
+    assert_eq!(
+        code(&create(error(401, &json!({"type": "invalid_request_error"}))).await),
+        Some("platform_key_refused")
+    );
+    assert_eq!(code(&create(error(401, &json!({"code": "api_key_expired"}))).await), Some("platform_key_refused"));
 }
 
 #[tokio::test]

@@ -70,6 +70,15 @@ fn failed(reason: &PauseReason, retry: Option<(u32, u32)>) -> Letter<'_> {
     }
 }
 
+fn without_method(reason: &PauseReason) -> Letter<'_> {
+    Letter::AutopayPaused {
+        resident: "Camille Martin",
+        reason,
+        method: Method::Card { brand: "visa", last4: "4242" },
+        autopay_url: "https://portal.example.com/properties/0192/autopay".to_owned(),
+    }
+}
+
 fn paused(as_told: Pause, mut letter: Letter<'_>) -> Letter<'_> {
     if let Letter::AutopayFailed { pause, .. } = &mut letter {
         *pause = as_told;
@@ -98,6 +107,8 @@ pub fn letters() -> impl Iterator<Item = (&'static str, Letter<'static>)> {
         ("autopay-failed-returned", failed(&RETURNED, None)),
         ("autopay-failed-waits", paused(Pause::ForAnother, failed(&DECLINED, None))),
         ("autopay-failed-cancelled", paused(Pause::None, failed(&DECLINED, None))),
+        ("autopay-paused-removed", without_method(&PauseReason::MethodDetached)),
+        ("autopay-paused-moved", without_method(&PauseReason::AccountChanged)),
     ]
     .into_iter()
 }
@@ -278,4 +289,28 @@ fn a_failure_says_whether_it_is_tried_again_and_what_to_do() {
     for letter in [again, ended, confirm, waits, cancelled] {
         assert!(letter.text.contains("Pay now:\nhttps://portal.example.com/invoices/0193\n"));
     }
+}
+
+#[test]
+fn a_pause_without_a_failure_tells_why_and_leads_to_a_new_method() {
+    let table = [
+        (PauseReason::MandateRevoked, "Reason: Bank authorization withdrawn\n"),
+        (PauseReason::MethodDetached, "Reason: Payment method removed\n"),
+        (PauseReason::AccountChanged, "Reason: Your community receives its payments in another account now\n"),
+    ];
+    for (reason, told) in table {
+        let letter = written(&without_method(&reason), Language::En);
+        assert_eq!(letter.subject, "Action needed: Autopay is paused");
+        assert!(letter.text.contains(told) && letter.text.contains("Payment method: Visa ****4242\n"));
+        let action = "Set up a new payment method:\nhttps://portal.example.com/properties/0192/autopay\n";
+        assert!(letter.text.contains(action) && !letter.text.contains("failed"));
+    }
+    let reason = PauseReason::MethodDetached;
+    let script = Letter::AutopayPaused {
+        resident: "x",
+        reason: &reason,
+        method: Method::Online,
+        autopay_url: "javascript:alert(1)".to_owned(),
+    };
+    assert!(matches!(render(&script, &HEAD, Language::En), Err(RenderError::NotALink("link to autopay"))));
 }

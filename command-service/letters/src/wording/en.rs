@@ -109,6 +109,13 @@ pub const WORDING: Wording = Wording {
         paused: "Autopay is paused. Until it is active again, your other invoices are not charged automatically.",
         paused_until_paid: "Autopay is paused until this invoice is paid. Your other invoices are not charged \
                             automatically before then.",
+        paused_subject: "Action needed: Autopay is paused",
+        paused_intro: "Autopay is paused because your payment method cannot be charged any more.",
+        paused_waits: "Please set up a new payment method. Until then nothing is charged automatically. Invoices that \
+                       fall due in the meantime are charged as soon as Autopay is active again.",
+        paused_by_hand: "If you would rather not wait, pay your invoices yourself in the resident portal. What you pay \
+                         yourself is not charged again.",
+        set_up: "Set up a new payment method",
         pay_now: "Pay now",
         update: "Update payment method",
         reactivate: "Reactivate Autopay",

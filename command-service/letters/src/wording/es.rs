@@ -118,6 +118,13 @@ pub const WORDING: Wording = Wording {
                  automáticamente.",
         paused_until_paid: "El pago automático está en pausa hasta que se pague esta factura. Mientras tanto, sus \
                             demás facturas no se cobrarán automáticamente.",
+        paused_subject: "Acción necesaria: el pago automático está en pausa",
+        paused_intro: "El pago automático está en pausa porque su método de pago ya no se puede usar.",
+        paused_waits: "Configure un nuevo método de pago. Hasta entonces no se cobrará nada automáticamente. Las facturas \
+                       que venzan mientras tanto se cobrarán en cuanto el pago automático vuelva a estar activo.",
+        paused_by_hand: "Si prefiere no esperar, pague usted sus facturas en el portal de residentes. Lo que usted pague \
+                         no se le volverá a cobrar.",
+        set_up: "Configurar un nuevo método de pago",
         pay_now: "Pagar ahora",
         update: "Actualizar el método de pago",
         reactivate: "Reactivar el pago automático",

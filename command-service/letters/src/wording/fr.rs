@@ -128,6 +128,14 @@ pub const WORDING: Wording = Wording {
                  sont pas prélevées automatiquement.",
         paused_until_paid: "Le paiement automatique est en pause jusqu’au paiement de cette facture. D’ici là, vos \
                             autres factures ne sont pas prélevées automatiquement.",
+        paused_subject: "Action requise\u{a0}: le paiement automatique est en pause",
+        paused_intro: "Le paiement automatique est en pause, car votre mode de paiement ne peut plus être utilisé.",
+        paused_waits: "Veuillez configurer un nouveau mode de paiement. D’ici là, rien n’est prélevé automatiquement. Les \
+                       factures qui arrivent à échéance entre-temps sont prélevées dès que le paiement automatique est \
+                       de nouveau actif.",
+        paused_by_hand: "Si vous préférez ne pas attendre, payez vos factures vous-même dans le portail des résidents. Ce \
+                         que vous payez vous-même n’est pas prélevé de nouveau.",
+        set_up: "Configurer un nouveau mode de paiement",
         pay_now: "Payer maintenant",
         update: "Mettre à jour le mode de paiement",
         reactivate: "Réactiver le paiement automatique",

@@ -115,6 +115,13 @@ impl FakeStripe {
         lock(&self.books).refunds.values().filter(|(_, seen)| seen.refund == Some(refund)).count()
     }
 
+    /// Stripe's id of a refund.
+    pub fn refund_of(&self, refund: Uuid) -> String {
+        let books = lock(&self.books);
+        let mut refunds = books.refunds.values().map(|(_, seen)| seen);
+        refunds.find(|seen| seen.refund == Some(refund)).expect("a refund").id.clone()
+    }
+
     pub fn accounts(&self, ours: Uuid) -> usize {
         lock(&self.books).accounts.values().filter(|(id, _)| *id == ours).count()
     }

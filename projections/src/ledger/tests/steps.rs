@@ -57,6 +57,21 @@ impl Life {
                 );
                 self.overflow(bill, id(3, charge));
             }
+            Some(Later::Undo { charge, amount, refund }) => {
+                let bill = self.charges[charge].bill;
+                self.expect_again(bill);
+                self.bills[bill].balance -= amount;
+                let currency = self.currency(bill);
+                self.invoice(
+                    bill,
+                    "RefundUndone",
+                    json!({
+                        "payment_id": id(3, charge), "refund_id": refund, "amount": money(amount, currency),
+                        "balance": money(self.bills[bill].balance, currency),
+                    }),
+                );
+                self.overflow(bill, id(3, charge));
+            }
             Some(Later::AddCredit { bill, amount, payment }) => {
                 let Bill { property, resident, .. } = self.bills[bill];
                 let source =

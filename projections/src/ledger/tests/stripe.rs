@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{Bill, Charge, Later, Life, id, money};
 
@@ -87,6 +88,30 @@ impl Life {
                 amount: reversed,
                 reason: json!({ "Refund": { "refund_id": refund } }),
             });
+        }
+        if amount % 7 == 5 {
+            self.comes_back(charge, refund, amount, reversed);
+        }
+    }
+
+    /// The resident's bank would not take the refund.
+    fn comes_back(&mut self, charge: usize, refund: Uuid, amount: i64, reversed: i64) {
+        let known = &mut self.charges[charge];
+        known.gone -= amount;
+        known.reversed -= reversed;
+        let bill = known.bill;
+        let currency = self.currency(bill);
+        self.moved(bill, amount);
+        self.payment(
+            charge,
+            "RefundReturned",
+            json!({
+                "refund_id": refund, "invoice_id": id(2, bill), "amount": money(amount, currency),
+                "reversed": money(reversed, currency), "code": "lost_or_stolen_card",
+            }),
+        );
+        if reversed > 0 {
+            self.later.push_back(Later::Undo { charge, amount: reversed, refund });
         }
     }
 

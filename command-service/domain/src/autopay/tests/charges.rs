@@ -105,8 +105,8 @@ fn a_method_of_another_stripe_account_is_not_charged() {
     let facts = Facts { payment: Some(state::<crate::Payment>([quoted()])), ..ready() };
     given(moved.clone()).facts(facts).refuses(authorize(PAYMENT, INVOICE, 0), AutopayRefusal::MethodOfOtherAccount);
     // The worker says so, and the resident is asked for a new method.
-    let lose = LoseMethod { autopay_id: autopay_id(), payment_method: "pm_1".into() };
-    given(moved).accepts(lose, [paused(PauseReason::MethodDetached, true)]);
+    let lose = LoseMethod { autopay_id: autopay_id(), payment_method: "pm_1".into(), because: Loss::AccountChanged };
+    given(moved).accepts(lose, [paused(PauseReason::AccountChanged, true)]);
     let facts = Facts { payment: Some(state::<crate::Payment>([quoted()])), ..ready() };
     given(active()).facts(facts).accepts(authorize(PAYMENT, INVOICE, 0), [charged(PAYMENT, INVOICE, 0)]);
 }

@@ -1,16 +1,19 @@
 //! What happens to the method and to the wish.
 
-use events::Currency;
+use events::{Currency, autopay::Departure};
 
 use super::*;
-use crate::testing::fixtures::money;
+use crate::testing::{
+    fixtures::{UNIT, money, resident},
+    noon,
+};
 
 fn revoke() -> RevokeMandate {
     RevokeMandate { autopay_id: autopay_id(), mandate: "mandate_1".into() }
 }
 
 fn lose(payment_method: &str) -> LoseMethod {
-    LoseMethod { autopay_id: autopay_id(), payment_method: payment_method.into() }
+    LoseMethod { autopay_id: autopay_id(), payment_method: payment_method.into(), because: Loss::Removed }
 }
 
 fn refresh(card: CardSummary) -> RefreshMethod {
@@ -25,11 +28,31 @@ fn cap(cap: Option<Money>) -> SetAutopayCap {
 fn cancelling_is_immediate_from_everywhere_and_once() {
     given(active()).accepts(cancel(), [cancelled()]);
     given(paused_for_invoice()).accepts(cancel(), [cancelled()]);
-    given(pending()).accepts(cancel(), [AutopayEvent::AutopayCancelled { payment_method: None }]);
+    given(pending()).accepts(cancel(), [AutopayEvent::AutopayCancelled { payment_method: None, because: None }]);
     given(with(active(), [cancelled()])).ignores(cancel());
     given([]).refuses(cancel(), AutopayRefusal::NotFound);
     let failed = AutopayEvent::AutopaySetupFailed { setup_id: SETUP, code: "canceled".into() };
     given(with(pending(), [failed])).ignores(cancel());
+}
+
+#[test]
+fn a_process_cancels_for_those_who_left_with_the_reason_and_for_nobody_else() {
+    let by = || crate::Actor::of(Role::Process);
+    let who = |events: Vec<events::ResidentEvent>| Facts {
+        resident: Some(state(resident().into_iter().chain(events))),
+        ..Facts::default()
+    };
+    let (on, unit_id) = (noon().date_naive(), UNIT);
+    let left = events::ResidentEvent::ResidentMovedOut { property_id: PROPERTY, unit_id, on };
+    let inactive = events::ResidentEvent::ResidentStatusChanged { status: events::resident::ResidentStatus::Inactive };
+    let erased = events::ResidentEvent::ResidentErased { purposes: vec![], retained: vec![] };
+    for (events, because) in
+        [(vec![left], Departure::MovedOut), (vec![inactive], Departure::Deactivated), (vec![erased], Departure::Erased)]
+    {
+        let cancelled = AutopayEvent::AutopayCancelled { payment_method: Some("pm_1".into()), because: Some(because) };
+        given(active()).by(by()).facts(who(events)).accepts(cancel(), [cancelled]);
+    }
+    given(active()).by(by()).facts(who(vec![])).ignores(cancel());
 }
 
 #[test]

@@ -117,7 +117,11 @@ fn a_charge_in_flight_keeps_its_method_and_its_failure_says_nothing_of_the_new_o
         [failed(PAYMENT, INVOICE, reason.clone(), retry(1, later(24)), 3), paused(reason, false)],
     );
     given(replaced_in_flight()).accepts(settle(PAYMENT), [succeeded(PAYMENT, INVOICE)]);
-    given(replaced_in_flight()).ignores(LoseMethod { autopay_id: autopay_id(), payment_method: "pm_1".into() });
+    given(replaced_in_flight()).ignores(LoseMethod {
+        autopay_id: autopay_id(),
+        payment_method: "pm_1".into(),
+        because: Loss::Removed,
+    });
 }
 
 #[test]

@@ -353,7 +353,7 @@ impl World {
                 self.ask(RevokeMandate { autopay_id, mandate: format!("mandate_{setup}") }, Facts::default);
             }
             Step::Lose { setup } => {
-                self.ask(LoseMethod { autopay_id, payment_method: pm(setup) }, Facts::default);
+                self.ask(LoseMethod { autopay_id, payment_method: pm(setup), because: Loss::Removed }, Facts::default);
             }
             Step::Refresh { setup } => {
                 let card = CardSummary { exp_year: 2035, ..visa() };

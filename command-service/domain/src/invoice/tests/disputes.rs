@@ -77,3 +77,26 @@ fn a_dispute_is_booked_even_while_another_payment_is_in_flight() {
     let other = InvoiceEvent::PaymentReserved { payment_id: OTHER_PAYMENT, amount: usd(6_000) };
     given(with(part, [other])).accepts(dispute(PAYMENT, "dp_1", 4_000), [taken(4_000, 10_000)]);
 }
+
+#[test]
+fn a_refund_that_came_back_is_on_the_invoice_again_once() {
+    let (payment_id, refund_id) = (PAYMENT, crate::testing::fixtures::REFUND);
+    let undo = |amount| UndoRefund { invoice_id: INVOICE, payment_id, refund_id, amount: usd(amount) };
+    let reason = ReversalReason::Refund { refund_id };
+    let gone = InvoiceEvent::PaymentReversed { payment_id, amount: usd(3_000), balance: usd(3_000), reason };
+    let back = InvoiceEvent::RefundUndone { payment_id, refund_id, amount: usd(3_000), balance: usd(0) };
+    let refunded = with(paid(), [gone]);
+    given(refunded.clone()).accepts(undo(3_000), [back.clone()]);
+    given(with(refunded.clone(), [back])).ignores(undo(3_000));
+    given(refunded.clone()).ignores(undo(0));
+    given(paid()).refuses(undo(3_000), InvoiceRefusal::NotRefunded);
+    given(published()).refuses(undo(3_000), InvoiceRefusal::NoSuchPayment);
+    // It was paid otherwise meanwhile: what is too much now is the resident's.
+    let other = PaymentId(uuid::Uuid::from_u128(0x99));
+    let again = state::<Invoice>(with(refunded, [applied(other, 3_000, 0)]));
+    let events = undo(3_000).decide(&again, &crate::testing::context(crate::Facts::default())).expect("events");
+    assert!(
+        matches!(&events[..], [InvoiceEvent::RefundUndone { .. }, InvoiceEvent::OverpaymentCredited { amount, .. }]
+        if *amount == usd(3_000))
+    );
+}

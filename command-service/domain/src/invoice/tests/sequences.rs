@@ -123,7 +123,8 @@ impl Books {
                 self.reversed += amount.amount();
                 Some(*balance)
             }
-            InvoiceEvent::PaymentReinstated { amount, balance, .. } => {
+            InvoiceEvent::PaymentReinstated { amount, balance, .. }
+            | InvoiceEvent::RefundUndone { amount, balance, .. } => {
                 self.reversed -= amount.amount();
                 Some(*balance)
             }

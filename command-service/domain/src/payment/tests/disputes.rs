@@ -177,7 +177,7 @@ fn said(word: &Word, payment: &Payment) -> crate::Decision<Payment> {
             let report = if good {
                 RefundReport::Succeeded { refund: "re_1".into() }
             } else {
-                RefundReport::Failed { code: "declined".into() }
+                RefundReport::Failed { code: "declined".into(), refund: None }
             };
             RecordRefund { payment_id: PAYMENT, refund_id: refund_id(id), report }.decide(payment, &context)
         }

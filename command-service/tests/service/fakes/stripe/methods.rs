@@ -18,6 +18,10 @@ impl FakeStripe {
         books.setups.values().map(|(_, seen)| seen.clone()).filter(|seen| seen.setup == Some(setup)).collect()
     }
 
+    pub fn customers(&self) -> usize {
+        lock(&self.books).customers.len()
+    }
+
     pub fn change_setup(&self, intent: &str, change: impl FnOnce(&mut SetupSnapshot)) {
         if let Some((_, setup)) = lock(&self.books).setups.get_mut(intent) {
             change(setup);
@@ -65,6 +69,16 @@ impl FakeStripe {
     pub fn revoke(&self, mandate: &str) {
         if let Some(mandate) = lock(&self.books).mandates.get_mut(mandate) {
             mandate.active = false;
+        }
+    }
+
+    /// Somebody deletes a customer in the dashboard: its methods are nobody's from then on.
+    pub fn delete_customer(&self, customer: &str) {
+        let mut books = lock(&self.books);
+        books.customers.remove(customer);
+        for (_, method) in books.methods.values_mut().filter(|(_, method)| method.customer.as_deref() == Some(customer))
+        {
+            method.customer = None;
         }
     }
 
