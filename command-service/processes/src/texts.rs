@@ -24,6 +24,7 @@ pub fn react(event: &Recorded) -> Reaction {
             | InvoiceEvent::PaymentReleased { .. }
             | InvoiceEvent::PaymentReversed { .. }
             | InvoiceEvent::PaymentReinstated { .. }
+            | InvoiceEvent::RefundUndone { .. }
             | InvoiceEvent::OverpaymentCredited { .. }
             | InvoiceEvent::CreditApplied { .. }
             | InvoiceEvent::InvoiceWrittenOff { .. }

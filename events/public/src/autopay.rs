@@ -28,6 +28,8 @@ pub enum PauseReason {
     MandateRevoked,
     /// The method was removed at the provider.
     MethodDetached,
+    /// The property takes its payments in another account now, where the method is not known.
+    AccountChanged,
 }
 
 /// Why autopay charges again.
@@ -82,8 +84,8 @@ public! {
             autopay_id: Uuid,
             because: ResumeReason,
         },
-        /// The resident ended it. What is in flight goes on; nothing new is charged.
-        Cancelled = "autopay.cancelled" v 1 from "AutopayCancelled" when "Whenever the resident ends it." { autopay_id: Uuid },
+        /// The resident ended it, or their leaving did. What is in flight goes on; nothing new is charged.
+        Cancelled = "autopay.cancelled" v 1 from "AutopayCancelled" when "When the resident ends it, moves out, is deactivated or erased." { autopay_id: Uuid },
     }
 }
 
@@ -97,6 +99,7 @@ impl From<stored::PauseReason> for PauseReason {
             stored::PauseReason::Returned { code: _ } => Self::Returned,
             stored::PauseReason::MandateRevoked => Self::MandateRevoked,
             stored::PauseReason::MethodDetached => Self::MethodDetached,
+            stored::PauseReason::AccountChanged => Self::AccountChanged,
         }
     }
 }
@@ -144,7 +147,7 @@ impl Tell for AutopayFact {
             AutopayEvent::AutopayResumed { because, waiting: _ } => {
                 Self::Resumed { autopay_id, because: because.into() }
             }
-            AutopayEvent::AutopayCancelled { payment_method: _ } => Self::Cancelled { autopay_id },
+            AutopayEvent::AutopayCancelled { payment_method: _, because: _ } => Self::Cancelled { autopay_id },
             // The way to a method, the resident's own limits, and what the payments tell anyway.
             AutopayEvent::AutopaySetupRequested { .. }
             | AutopayEvent::AutopaySetupSubmitted { .. }

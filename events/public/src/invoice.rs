@@ -113,6 +113,15 @@ public! {
             /// What is still due.
             balance: Money,
         },
+        /// A refund came back from the payer's bank: its money is on the invoice again.
+        RefundUndone = "invoice.refund_undone" v 1 from "RefundUndone" when "When a refund that had succeeded comes back." {
+            invoice_id: Uuid,
+            payment_id: Uuid,
+            refund_id: Uuid,
+            amount: Money,
+            /// What is still due.
+            balance: Money,
+        },
         /// More came in than was due; the rest became the resident's credit.
         OverpaymentCredited = "invoice.overpayment_credited" v 1 from "OverpaymentCredited"
             when "For each payment beyond what is due." {
@@ -232,6 +241,13 @@ impl Tell for InvoiceFact {
             InvoiceEvent::PaymentReinstated { payment_id, amount, balance, dispute: _ } => Self::PaymentReinstated {
                 invoice_id,
                 payment_id: payment_id.0,
+                amount: amount.into(),
+                balance: balance.into(),
+            },
+            InvoiceEvent::RefundUndone { payment_id, refund_id, amount, balance } => Self::RefundUndone {
+                invoice_id,
+                payment_id: payment_id.0,
+                refund_id: refund_id.0,
                 amount: amount.into(),
                 balance: balance.into(),
             },

@@ -132,6 +132,16 @@ public! {
             refund_id: Uuid,
             amount: Money,
         },
+        /// The payer's bank would not take a refund: its money is at the provider again.
+        RefundReturned = "payment.refund_returned" v 1 from "RefundReturned" when "At most once, after a refund." {
+            payment_id: Uuid,
+            refund_id: Uuid,
+            invoice_id: Uuid,
+            /// What came back.
+            amount: Money,
+            /// What of it is on the invoice again.
+            reversed: Money,
+        },
     }
 }
 
@@ -242,6 +252,13 @@ impl Tell for PaymentFact {
             PaymentEvent::RefundFailed { refund_id, amount, code: _ } => {
                 Self::RefundFailed { payment_id, refund_id: refund_id.0, amount: amount.into() }
             }
+            PaymentEvent::RefundReturned { refund_id, invoice_id, amount, reversed, code: _ } => Self::RefundReturned {
+                payment_id,
+                refund_id: refund_id.0,
+                invoice_id: invoice_id.0,
+                amount: amount.into(),
+                reversed: reversed.into(),
+            },
             // What passes between Propty, the provider and the payer's screen, and what a person is still looking at.
             PaymentEvent::PaymentPreviewRequested { .. }
             | PaymentEvent::PaymentPreviewFailed { .. }

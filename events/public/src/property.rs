@@ -66,7 +66,8 @@ impl Tell for PropertyFact {
             PropertyEvent::FeePolicyChanged { .. }
             | PropertyEvent::BillingPolicyChanged { .. }
             | PropertyEvent::SurchargePolicyChanged { .. }
-            | PropertyEvent::EmailKindSwitched { .. } => return None,
+            | PropertyEvent::EmailKindSwitched { .. }
+            | PropertyEvent::TextKindSwitched { .. } => return None,
         })
     }
 
