@@ -58,6 +58,8 @@ pub enum Command {
     },
     /// Audit the double-entry ledger, or export it for an accountant.
     Ledger(Ledger),
+    /// Prove the log: verify it, disclose it, or show and replace the key that signs it.
+    Audit(Audit),
     /// Show unresolved work, or try or drop a piece of it.
     Outbox(Outbox),
     /// Run only the sandbox: a local double of Stripe, Resend and Twilio.
@@ -202,6 +204,50 @@ pub enum LedgerAction {
         #[arg(long)]
         until: Option<chrono::NaiveDate>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    #[command(subcommand)]
+    pub action: AuditAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditAction {
+    /// Verify the whole log of every organization, or a bundle; exit 1 and name what is wrong, and where.
+    Verify {
+        /// A bundle, for which no database is needed; the log by default.
+        file: Option<PathBuf>,
+        /// The file outside the database that checkpoints were appended to; that of the configuration by default.
+        #[arg(long)]
+        checkpoints: Option<PathBuf>,
+        /// A key that is known from elsewhere, as `propty audit key` prints it; may be given several times.
+        #[arg(long)]
+        key: Vec<transparency::Vkey>,
+    },
+    /// Write everything that the log tells of a resident, with the proof that it is all of it.
+    Bundle {
+        /// The resident's id.
+        #[arg(long)]
+        resident: Uuid,
+        /// The file to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// The organization's id; needed when several have a resident of this id.
+        #[arg(long)]
+        organization: Option<Uuid>,
+        /// A text that the events refer to by its SHA-256, such as a disclosure; may be given several times.
+        #[arg(long)]
+        document: Vec<PathBuf>,
+    },
+    /// Print the public keys, as other programs take them (C2SP signed-note).
+    Key {
+        /// Retired keys too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Replace the key that signs. The next checkpoint of each organization is signed by both.
+    RotateKey,
 }
 
 #[derive(Debug, Args)]

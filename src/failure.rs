@@ -13,6 +13,14 @@ pub enum Failure {
     Projection(#[from] projections::apply::ApplyError),
     #[error("a command was not accepted")]
     Command(#[from] command_service::Fault),
+    #[error("the log cannot be audited")]
+    Audit(#[from] event_store::audit::AuditError),
+    #[error("no checkpoint could be made")]
+    Checkpoint(#[from] event_store::checkpointer::CheckpointError),
+    #[error("the bundle cannot be made")]
+    Disclosure(#[from] event_store::disclosure::DisclosureError),
+    #[error("the keys cannot be used")]
+    Key(#[from] event_store::keyring::KeyError),
     #[error("the providers cannot be reached as configured")]
     Provider(#[from] command_service::providers::ProvidersError),
     #[error("the sandbox cannot start")]

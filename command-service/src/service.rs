@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use edge::{Authenticator, Credentials};
-use event_store::{idempotency, sequencer::Sequencer};
+use event_store::{Checkpointer, Witness, idempotency, sequencer::Sequencer};
 use host::{Host, Stop};
 use poem::{Endpoint, Response};
 use tokio::sync::Notify;
@@ -41,6 +41,10 @@ impl CommandSide {
         let sequencer = Sequencer::new(host.database.engine.clone(), host.store.positions().clone());
         let told = stop.told();
         stop.run(async move { sequencer.run(told).await });
+        let witness = host.settings.checkpoints.clone().map(Witness::new);
+        let checkpointer = Checkpointer::new(host.database.engine.clone(), host.store.keyring().clone(), witness);
+        let told = stop.told();
+        stop.run(async move { checkpointer.run(told).await });
         let reactor = Reactor::new(host.store.clone(), self.work.clone());
         let told = stop.told();
         stop.run(async move { reactor.run(told).await });

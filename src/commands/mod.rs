@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod audit;
 mod bench;
 mod contract;
 mod demo;
@@ -37,6 +38,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Rebuild(rebuild) => rebuild::run(&place, settings, &rebuild).await,
         Command::Status { json } => status::run(&place, settings, json).await,
         Command::Ledger(args) => ledger::run(&place, settings, args).await,
+        Command::Audit(args) => audit::run(&place, settings, args).await,
         Command::Outbox(outbox) => outbox::run(&place, settings, outbox).await,
         Command::Sandbox(sandbox) => sandbox::run(&place, &sandbox).await,
         Command::Openapi => Ok(contract::print_openapi(&settings)),

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     MasterKey,
-    seal::{self, DataKey, KeyName, SealError},
+    seal::{self, DataKey, Disclosed, KeyName, SealError},
 };
 
 /// How long another process may still open what was erased meanwhile.
@@ -45,6 +45,8 @@ pub enum KeyError {
     WrongMasterKey { ours: String, theirs: String },
     #[error(transparent)]
     Seal(#[from] SealError),
+    #[error("the signing key {0} does not open, or its public half is not its own")]
+    SigningKey(Uuid),
 }
 
 impl Keyring {
@@ -74,6 +76,11 @@ impl Keyring {
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 
+    /// Names the master key without revealing it.
+    pub fn master_key_id(&self) -> &str {
+        self.master.id()
+    }
+
     /// A MAC key for one use.
     pub fn mac_key(&self, usage: &str) -> hmac::Key {
         self.master.mac_key(usage)
@@ -101,6 +108,25 @@ impl Keyring {
             seal::open(*organization, value, &|name| keys.get(&name).cloned());
         }
         Ok(())
+    }
+
+    /// The sealed fields of many values, with what opens them for a third party: see [`seal::disclose`].
+    pub async fn disclose_all(
+        &self,
+        organization: OrganizationId,
+        values: &[&Value],
+    ) -> Result<Vec<Vec<Disclosed>>, KeyError> {
+        let mut names = Vec::new();
+        for value in values {
+            seal::key_names(organization, value, &mut names);
+        }
+        let keys = if names.is_empty() { HashMap::new() } else { self.keys(names, false).await? };
+        let disclosed = |value: &&Value| {
+            let mut found = Vec::new();
+            seal::disclose(organization, value, &|name| keys.get(&name).cloned(), &mut found);
+            found
+        };
+        Ok(values.iter().map(disclosed).collect())
     }
 
     /// Seals bytes that belong to no organization yet (a raw webhook).

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "engine", include_str!("../../../schemas/sql/0004_engine.sql")),
     (5, "outbox", include_str!("../../../schemas/sql/0005_outbox.sql")),
     (6, "texts", include_str!("../../../schemas/sql/0006_texts.sql")),
+    (7, "transparency", include_str!("../../../schemas/sql/0007_transparency.sql")),
 ];
 
 #[derive(Debug)]

@@ -127,6 +127,49 @@ pub fn open(organization: OrganizationId, value: &mut Value, key_of: &impl Fn(Ke
     }
 }
 
+/// A sealed field with what proves its content: `SHA-256(salt ‖ text)` is the commitment that the stored event holds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Disclosed {
+    pub subject: Uuid,
+    /// Base64, as stored.
+    pub commitment: String,
+    /// The salt and the value's JSON text; `None` where the key is gone.
+    pub opened: Option<(Vec<u8>, String)>,
+}
+
+impl std::fmt::Debug for Disclosed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disclosed").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
+/// Collects the sealed fields of a stored value, in order.
+pub fn disclose(
+    organization: OrganizationId,
+    value: &Value,
+    key_of: &impl Fn(KeyName) -> Option<DataKey>,
+    found: &mut Vec<Disclosed>,
+) {
+    if let Some(field) = sealed_parts(value) {
+        let name = KeyName { organization, subject: field.subject, purpose: field.purpose };
+        let salted = match key_of(name) {
+            Some(DataKey::Live { id, key }) if id == field.key => open_salted(name, &field, &key),
+            _ => None,
+        };
+        let opened = salted.and_then(|salted| {
+            let (salt, text) = salted.split_at_checked(SALT)?;
+            Some((salt.to_vec(), String::from_utf8(text.to_vec()).ok()?))
+        });
+        found.push(Disclosed { subject: field.subject, commitment: field.commitment, opened });
+        return;
+    }
+    match value {
+        Value::Object(map) => map.values().for_each(|inner| disclose(organization, inner, key_of, found)),
+        Value::Array(list) => list.iter().for_each(|inner| disclose(organization, inner, key_of, found)),
+        _ => {}
+    }
+}
+
 fn aad(name: KeyName, key: Uuid) -> Aad<String> {
     Aad::from(format!("{}/{}/{}/{key}", name.organization, name.subject, name.purpose.name()))
 }
@@ -152,11 +195,15 @@ fn seal_bytes(name: KeyName, id: Uuid, key: &LessSafeKey, plain: &[u8]) -> Resul
 }
 
 fn open_bytes(name: KeyName, field: &SealedField, key: &LessSafeKey) -> Option<Vec<u8>> {
+    open_salted(name, field, key)?.get(SALT..).map(<[u8]>::to_vec)
+}
+
+fn open_salted(name: KeyName, field: &SealedField, key: &LessSafeKey) -> Option<Vec<u8>> {
     let nonce: [u8; NONCE_LEN] = STANDARD.decode(&field.nonce).ok()?.try_into().ok()?;
     let mut bytes = STANDARD.decode(&field.ciphertext).ok()?;
     let salted = key.open_in_place(Nonce::assume_unique_for_key(nonce), aad(name, field.key), &mut bytes).ok()?;
     let commitment = digest::digest(&digest::SHA256, salted);
-    (STANDARD.encode(commitment) == field.commitment).then(|| salted.get(SALT..).map(<[u8]>::to_vec))?
+    (STANDARD.encode(commitment) == field.commitment).then(|| salted.to_vec())
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use chrono::{DateTime, Utc};
 use events::OrganizationId;
 use sqlx::{PgPool, Row};
 use tokio::sync::watch;
+use transparency::leaf::{self, Header};
 use uuid::Uuid;
 
 use crate::{
     database,
-    leaf::{self, Header},
     lease::{Lease, TERM},
     positions::Positions,
 };

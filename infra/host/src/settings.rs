@@ -23,6 +23,8 @@ pub struct Settings {
     /// How many charges autopay begins in a second, in each worker. Stripe allows 100 calls a second in all, and a charge takes
     /// about three.
     pub charges_per_second: u32,
+    /// A file outside the database that every signed checkpoint is appended to; `PROPTY_CHECKPOINTS`.
+    pub checkpoints: Option<std::path::PathBuf>,
     /// `text` or `json`.
     pub log_format: LogFormat,
     #[serde(skip)]
@@ -62,6 +64,7 @@ impl Default for Settings {
             stripe_api: "https://api.stripe.com".to_owned(),
             resend_api: "https://api.resend.com".to_owned(),
             charges_per_second: 20,
+            checkpoints: None,
             log_format: LogFormat::Text,
             secrets: Secrets::default(),
         }
@@ -114,6 +117,9 @@ impl Settings {
                 name: "PROPTY_CHARGES_PER_SECOND",
                 why: format!("{pace:?} is not a whole number"),
             })?;
+        }
+        if let Some(file) = variable("PROPTY_CHECKPOINTS") {
+            settings.checkpoints = Some(file.into());
         }
         settings.secrets = Secrets {
             stripe_key: variable("STRIPE_SECRET_KEY").map(Secret::new),

@@ -1,6 +1,9 @@
 //! The event store against a real database server.
 
 mod append;
+mod audit;
+mod bundles;
+mod checkpoints;
 mod clock;
 mod group;
 mod idempotency;
