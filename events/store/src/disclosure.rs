@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io::Write};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use events::{OrganizationId, Role};
+use events::{Event, OrganizationId, Role, SmsConsentEvent, TextMessageEvent};
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{Store, checkpoints, keyring::KeyError, seal::Disclosed, signing, tree};
 
 /// The types of streams that belong to a resident whom one of their events names.
-const NAMING: &[&str] = &["sms-consent", "text-message"];
+const NAMING: &[&str] = &[SmsConsentEvent::STREAM, TextMessageEvent::STREAM];
 
 /// A text that disclosed events refer to by its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,9 +27,9 @@ async fn with_a_note() -> (World, events::OrganizationId) {
 async fn the_engine_cannot_change_what_happened() {
     let (world, _) = with_a_note().await;
     let mut engine = world.pool().acquire().await.expect("a connection");
-    for table in ["log.events", "log.entries"] {
+    for table in ["log.events", "log.entries", "log.checkpoints", "log.tiles"] {
         for statement in [
-            format!("update {table} set event_type = 'Other'"),
+            format!("update {table} set organization_id = gen_random_uuid()"),
             format!("delete from {table}"),
             format!("truncate {table}"),
             format!("alter table {table} disable trigger all"),
@@ -38,9 +38,13 @@ async fn the_engine_cannot_change_what_happened() {
             assert!(refusal(&mut engine, &statement).await.starts_with(REFUSED), "{statement}");
         }
     }
-    for statement in
-        ["insert into log.events_0 default values", "select from log.events_0", "delete from vault.data_keys"]
-    {
+    for statement in [
+        "insert into log.events_0 default values",
+        "select from log.events_0",
+        "delete from vault.data_keys",
+        "delete from vault.signing_keys",
+        "update vault.signing_keys set public_key = ''",
+    ] {
         assert!(refusal(&mut engine, statement).await.starts_with(REFUSED), "{statement}");
     }
 }
@@ -50,9 +54,9 @@ async fn even_the_owner_is_refused() {
     let (world, _) = with_a_note().await;
     let mut owner = world.superuser().await;
     owner.execute("set role propty_owner").await.expect("the owner's role");
-    for table in ["log.events", "log.entries", "log.events_0", "log.events_15"] {
+    for table in ["log.events", "log.entries", "log.events_0", "log.events_15", "log.checkpoints", "log.tiles"] {
         for statement in [
-            format!("update {table} set event_type = 'Other'"),
+            format!("update {table} set organization_id = gen_random_uuid()"),
             format!("delete from {table}"),
             format!("truncate {table}"),
         ] {
@@ -74,6 +78,8 @@ async fn the_query_role_sees_one_organization_at_a_time() {
         add(&world.store, &context(other), uuid::Uuid::now_v7(), vec![written(text)]).await.expect("an event");
     }
     world.drain().await;
+    let checkpointer = crate::checkpoints::checkpointer(&world, None);
+    crate::checkpoints::sign(&world, &checkpointer).await;
     let seen = async |of: Option<events::OrganizationId>| {
         let mut transaction = world.database.query.begin().await.expect("a transaction");
         if let Some(of) = of {
@@ -81,18 +87,18 @@ async fn the_query_role_sees_one_organization_at_a_time() {
             transaction.execute(&*set).await.expect("a setting");
         }
         let mut counts = Vec::new();
-        for table in ["events", "entries", "heads"] {
+        for table in ["events", "entries", "heads", "checkpoints", "signing_keys"] {
             let query = format!("select count(*) from log.{table}");
             counts.push(sqlx::query_scalar::<_, i64>(&query).fetch_one(&mut *transaction).await.expect("a number"));
         }
         counts
     };
-    assert_eq!(seen(None).await, [0, 0, 0]);
-    assert_eq!(seen(Some(organization)).await, [1, 1, 1]);
-    assert_eq!(seen(Some(other)).await, [2, 2, 1]);
+    assert_eq!(seen(None).await, [0, 0, 0, 0, 1]);
+    assert_eq!(seen(Some(organization)).await, [1, 1, 1, 1, 1]);
+    assert_eq!(seen(Some(other)).await, [2, 2, 1, 1, 1]);
     // The connections are used again, and the setting has ended with its transaction.
     for _ in 0..3 {
-        assert_eq!(seen(None).await, [0, 0, 0]);
+        assert_eq!(seen(None).await, [0, 0, 0, 0, 1]);
     }
 }
 
@@ -108,6 +114,8 @@ async fn the_query_role_can_neither_write_nor_look_behind() {
         "select from log.pending",
         "select from log.idempotency",
         "select from vault.data_keys",
+        "select from vault.signing_keys",
+        "insert into log.checkpoints default values",
         "select from engine.outbox",
         "select from engine.webhooks",
         "update engine.clock set offset_seconds = 1",
