@@ -31,6 +31,7 @@ use crate::{
     state::QueryState,
     stripe_account::{StripeAccount, StripeAccountDetail},
     suppression::Suppression,
+    transparency::{self, ConsistencyProof, InclusionProof, LogCheckpoint, LogKeys},
     unit::Unit,
 };
 
@@ -406,6 +407,56 @@ impl Api {
         position: Path<String>,
     ) -> poem::Result<EventAnswer> {
         event::one(state.0, &caller, request, &position.0).await
+    }
+
+    #[oai(path = "/v1/log/checkpoint", method = "get", operation_id = "log_checkpoint")]
+    async fn log_checkpoint(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Detail<LogCheckpoint>> {
+        transparency::checkpoint(state.0, &caller, request).await
+    }
+
+    #[oai(path = "/v1/log/checkpoints", method = "get", operation_id = "log_checkpoints")]
+    async fn log_checkpoints(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Listing<LogCheckpoint>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/log/proofs/inclusion", method = "get", operation_id = "log_inclusion")]
+    async fn log_inclusion(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Detail<InclusionProof>> {
+        transparency::inclusion(state.0, &caller, request).await
+    }
+
+    #[oai(path = "/v1/log/proofs/consistency", method = "get", operation_id = "log_consistency")]
+    async fn log_consistency(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Detail<ConsistencyProof>> {
+        transparency::consistency(state.0, &caller, request).await
+    }
+
+    #[oai(path = "/v1/log/keys", method = "get", operation_id = "log_keys")]
+    async fn log_keys(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Detail<LogKeys>> {
+        transparency::keys(state.0, &caller, request).await
     }
 
     #[oai(path = "/v1/me", method = "get", operation_id = "me")]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use edge::{Caller, Problem};
-use events::Role;
+use events::{OrganizationId, Role};
 use poem::Request;
 use projections::Visibility;
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use crate::{operation::Operation, parameters::Parameters, state::QueryState};
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub parameters: Parameters,
+    pub organization: OrganizationId,
     pub visibility: Visibility,
     pub role: Role,
     /// Business clock.
@@ -33,6 +34,7 @@ impl Asked {
         caller.admit(operation.roles)?;
         Ok(Self {
             parameters: Parameters::read(operation, request)?,
+            organization: caller.organization,
             visibility: visibility(caller),
             role: caller.role,
             now: state.clock.now(),

@@ -43,6 +43,7 @@ mod resident;
 mod state;
 mod stripe_account;
 mod suppression;
+mod transparency;
 mod unit;
 
 pub use api::{Api, contract_routes, routes};

@@ -145,6 +145,11 @@ pub const OPERATIONS: &[Operation] = &[
     crate::access_token::LIST,
     crate::event::PAGE,
     crate::event::SNAPSHOT,
+    crate::transparency::CHECKPOINT,
+    crate::transparency::CHECKPOINTS,
+    crate::transparency::INCLUSION,
+    crate::transparency::CONSISTENCY,
+    crate::transparency::KEYS,
     crate::me::ME,
 ];
 

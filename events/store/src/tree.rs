@@ -42,6 +42,21 @@ pub async fn consistency(
     prove(connection, organization, proof::consistency(from, to)).await
 }
 
+/// The leaf of a position.
+pub async fn leaf(
+    connection: &mut PgConnection,
+    organization: OrganizationId,
+    position: u64,
+) -> Result<Option<Hash>, sqlx::Error> {
+    let leaf: Option<Vec<u8>> =
+        sqlx::query_scalar("select leaf from log.entries where organization_id = $1 and position = $2")
+            .bind(organization.0)
+            .bind(i64::try_from(position).unwrap_or(i64::MAX))
+            .fetch_optional(connection)
+            .await?;
+    leaf.map(|leaf| hash(&leaf)).transpose()
+}
+
 async fn prove(
     connection: &mut PgConnection,
     organization: OrganizationId,

@@ -64,6 +64,7 @@ pub async fn community() -> World {
     rest(&world).await;
     tokens(&world).await;
     world.settle().await;
+    world.sign().await;
     world
 }
 

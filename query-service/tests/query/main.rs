@@ -9,4 +9,5 @@ mod freshness;
 mod paging;
 mod server;
 mod shapes;
+mod transparency;
 mod world;

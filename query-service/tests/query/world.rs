@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use edge::{Authenticator, Credentials, credentials};
 use event_store::{
-    BusinessClock, CommandContext, Database, Keyring, MasterKey, Store, Subscription,
+    BusinessClock, Checkpointer, CommandContext, Database, Keyring, MasterKey, Store, Subscription,
     append::{NewEvent, append},
     lease::Lease,
     positions::Positions,
@@ -133,6 +133,15 @@ impl World {
         let lease = Lease::acquire(pool, "sequencer", Uuid::now_v7()).await.expect("an answer").expect("a free lease");
         let sequencer = Sequencer::new(pool.clone(), self.positions.clone());
         while sequencer.step(&lease).await.expect("a step").expect("a held lease") > 0 {}
+        lease.release(pool).await.expect("a release");
+    }
+
+    /// Signs a checkpoint of each log.
+    pub async fn sign(&self) {
+        let pool = &self.database.engine;
+        let checkpointer = Checkpointer::new(pool.clone(), self.store.keyring().clone(), None);
+        let lease = Lease::acquire(pool, "checkpointer", Uuid::now_v7()).await.expect("an answer").expect("a lease");
+        checkpointer.step(&lease).await.expect("a step").expect("a held lease");
         lease.release(pool).await.expect("a release");
     }
 
