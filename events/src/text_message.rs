@@ -215,6 +215,7 @@ events! {
         },
         /// It left for the recipient's network.
         TextSent = 1 {},
+        /// The recipient's network delivered it.
         TextDelivered = 1 {},
         /// The recipient's network did not deliver it.
         TextUndelivered = 1 {

@@ -14,8 +14,9 @@ use std::{
 
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
 use events::{
-    AccessTokenEvent, AutopayEvent, CreditEvent, EmailMessageEvent, Event, InvoiceEvent, JobEvent, OrganizationEvent,
-    PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent, StripeAccountEvent, SuppressionEvent, UnitEvent, schema,
+    AccessTokenEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event, InboundTextEvent,
+    InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent,
+    SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent, schema,
 };
 use json_schema::Checker;
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ fn kind<E: Event>() -> Kind {
     }
 }
 
-fn kinds() -> [Kind; 14] {
+fn kinds() -> [Kind; 18] {
     [
         kind::<OrganizationEvent>(),
         kind::<PropertyEvent>(),
@@ -51,6 +52,10 @@ fn kinds() -> [Kind; 14] {
         kind::<StripeAccountEvent>(),
         kind::<EmailMessageEvent>(),
         kind::<SuppressionEvent>(),
+        kind::<DisclosureEvent>(),
+        kind::<SmsConsentEvent>(),
+        kind::<TextMessageEvent>(),
+        kind::<InboundTextEvent>(),
         kind::<AccessTokenEvent>(),
         kind::<SignInEvent>(),
         kind::<JobEvent>(),

@@ -55,6 +55,7 @@ pub fn models() -> Vec<Model> {
         Typed::<crate::access_token::AccessTokens>::boxed(),
         Typed::<crate::autopay::Autopays>::boxed(),
         Typed::<crate::credit::Credits>::boxed(),
+        Typed::<crate::inbound_text::InboundTexts>::boxed(),
         Typed::<crate::invoice::Invoices>::boxed(),
         Typed::<crate::job::Jobs>::boxed(),
         Typed::<crate::job_item::JobItems>::boxed(),
@@ -68,9 +69,12 @@ pub fn models() -> Vec<Model> {
         Typed::<crate::residency::Residencies>::boxed(),
         Typed::<crate::resident::Residents>::boxed(),
         Typed::<crate::session::Sessions>::boxed(),
+        Typed::<crate::sms_consent::SmsConsents>::boxed(),
+        Typed::<crate::sms_number::SmsNumbers>::boxed(),
         Typed::<crate::stream_event::StreamEvents>::boxed(),
         Typed::<crate::stripe_account::StripeAccounts>::boxed(),
         Typed::<crate::suppression::Suppressions>::boxed(),
+        Typed::<crate::text_message::TextMessages>::boxed(),
         Typed::<crate::unit::Units>::boxed(),
     ]
 }

@@ -1,4 +1,4 @@
-//! Every event of an invoice, a payment, an enrollment, a credit or an e-mail, for histories and timelines.
+//! Every event of an invoice, a payment, an enrollment, a credit, an e-mail, a text or a consent, for histories and timelines.
 
 use chrono::{DateTime, Utc};
 use events::Recorded;
@@ -21,7 +21,7 @@ pub struct StreamEvents;
 pub struct StreamEventRow {
     pub event_id: Uuid,
     pub organization_id: Uuid,
-    /// `invoice`, `payment`, `autopay`, `credit` or `email`.
+    /// `invoice`, `payment`, `autopay`, `credit`, `email`, `text` or `sms-consent`.
     pub stream: String,
     pub stream_id: Uuid,
     pub version: i64,
@@ -78,10 +78,35 @@ const AUTOPAY_FACTS: &[&str] = &[
     "waiting",
 ];
 
+/// Those of texts and of consent beside them: which rule and which event of the consent decided, never numbers or words.
+const TEXT_FACTS: &[&str] = &[
+    "attempts_left",
+    "authority",
+    "challenge",
+    "class",
+    "consent",
+    "encoding",
+    "expires_at",
+    "granted_by",
+    "grounds",
+    "inbound_id",
+    "reading",
+    "reason",
+    "reply",
+    "scope",
+    "segments",
+    "sent",
+    "source",
+    "stop",
+    "text_id",
+    "until",
+    "why",
+];
+
 impl ReadModel for StreamEvents {
     type Row = StreamEventRow;
     const NAME: &'static str = "stream_event";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const COLUMNS: &'static [Column] = &[
         ("event_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -98,7 +123,8 @@ impl ReadModel for StreamEvents {
     const INDEXES: &'static [&'static str] = &["(stream_id, version)"];
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
-        let shown = matches!(&*event.stream, "invoice" | "payment" | "autopay" | "credit" | "email");
+        let shown =
+            matches!(&*event.stream, "invoice" | "payment" | "autopay" | "credit" | "email" | "text" | "sms-consent");
         Ok(if shown {
             vec![Uuid::new_v5(&event.stream_id, format!("{}/{}", event.stream, event.version).as_bytes())]
         } else {
@@ -108,7 +134,12 @@ impl ReadModel for StreamEvents {
 
     fn fold(_: Option<StreamEventRow>, key: Uuid, event: &Recorded) -> Result<Option<StreamEventRow>, FoldError> {
         let body = event.payload.get(&event.event_type).and_then(Value::as_object);
-        let own: &[&str] = if event.stream == "autopay" { AUTOPAY_FACTS } else { &[] };
+        let own: &[&str] = match &*event.stream {
+            "autopay" => AUTOPAY_FACTS,
+            // A failure's reason is the provider's own wording, which may name the number.
+            "text" | "sms-consent" if event.event_type != "TextFailed" => TEXT_FACTS,
+            _ => &[],
+        };
         let shown = FACTS.iter().chain(own);
         let facts = shown.filter_map(|name| Some(((*name).to_owned(), body?.get(*name)?.clone()))).collect();
         Ok(Some(StreamEventRow {

@@ -16,6 +16,7 @@ use crate::{
     dashboard::{self, Dashboard},
     detail::detail,
     event::{self, EventAnswer, EventsAnswer, Snapshot, StreamAnswer, contract},
+    inbound_text::InboundText,
     invoice::{Invoice, InvoiceDetail},
     job::{Job, JobDetail, JobItem},
     ledger,
@@ -28,9 +29,11 @@ use crate::{
     property::Property,
     reading::Reading,
     resident::{Resident, ResidentDetail},
+    sms_consent::{SmsConsent, SmsConsentDetail},
     state::QueryState,
     stripe_account::{StripeAccount, StripeAccountDetail},
     suppression::Suppression,
+    text_message::{Text, TextDetail},
     transparency::{self, ConsistencyProof, InclusionProof, LogCheckpoint, LogKeys},
     unit::Unit,
 };
@@ -238,6 +241,53 @@ impl Api {
         request: &Request,
         id: Path<String>,
     ) -> poem::Result<Detail<Dashboard>> {
+        detail(state.0, &caller, request, &id.0).await
+    }
+
+    #[oai(path = "/v1/texts", method = "get", operation_id = "texts")]
+    async fn texts(&self, state: Data<&QueryState>, caller: Caller, request: &Request) -> poem::Result<Listing<Text>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/texts/:id", method = "get", operation_id = "text")]
+    async fn text(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        id: Path<String>,
+    ) -> poem::Result<Detail<TextDetail>> {
+        detail(state.0, &caller, request, &id.0).await
+    }
+
+    #[oai(path = "/v1/inbound-texts", method = "get", operation_id = "inbound_texts")]
+    async fn inbound_texts(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Listing<InboundText>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/sms-consents", method = "get", operation_id = "sms_consents")]
+    async fn sms_consents(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Listing<SmsConsent>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/residents/:id/sms-consent", method = "get", operation_id = "sms_consent")]
+    async fn sms_consent(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        id: Path<String>,
+    ) -> poem::Result<Detail<SmsConsentDetail>> {
         detail(state.0, &caller, request, &id.0).await
     }
 

@@ -111,6 +111,10 @@ pub const MANAGERS_AND_RESIDENTS: &[Role] =
 pub const READERS_OF_MESSAGES: &[Role] =
     &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Resident, Role::ComplianceAuditor];
 
+/// Managers and auditors.
+pub const READERS_OF_TEXTS: &[Role] =
+    &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::ComplianceAuditor];
+
 /// Every query; `docs/authorization.md` is generated from it.
 pub const OPERATIONS: &[Operation] = &[
     crate::invoice::LIST,
@@ -135,6 +139,11 @@ pub const OPERATIONS: &[Operation] = &[
     crate::ledger::EXPORT,
     crate::message::LIST,
     crate::message::DETAIL,
+    crate::text_message::LIST,
+    crate::text_message::DETAIL,
+    crate::inbound_text::LIST,
+    crate::sms_consent::LIST,
+    crate::sms_consent::DETAIL,
     crate::job::LIST,
     crate::job::DETAIL,
     crate::job::ITEMS,

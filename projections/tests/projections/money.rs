@@ -302,7 +302,7 @@ async fn a_propertys_policies_are_columns() {
     world.drain().await;
     row_is!(world, "property", story.property, {
         "billing": { "charge_hour": 0, "reminder_days": 3, "remind_overdue": true, "autopay_notice_days": 2 },
-        "surcharges": null, "kinds_off": [],
+        "surcharges": null, "kinds_off": [], "texts_on": [],
     });
     for event in [
         json!({ "BillingPolicyChanged": { "billing": { "charge_hour": 9, "remind_overdue": false } } }),

@@ -5,7 +5,7 @@ use query_service::{OPERATIONS, Operation};
 
 use crate::community::{
     ACCOUNT, AUTOPAY, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MEADOW, MESSAGE, ORGANIZATION, PAULS_INVOICE, PAYMENT,
-    SIGN_IN, UNIT, community, id,
+    SIGN_IN, TEXT, UNIT, community, id,
 };
 
 /// The operation's path with the id of something that everybody it admits may see.
@@ -17,6 +17,7 @@ fn path(operation: &Operation) -> String {
         Some("units") => UNIT,
         Some("properties") => HARBOR,
         Some("messages") => MESSAGE,
+        Some("texts") => TEXT,
         Some("jobs") => JOB,
         Some("autopay") => AUTOPAY,
         _ => ACCOUNT,

@@ -2,7 +2,8 @@
 
 use events::{
     AutopayEvent, CreditEvent, EmailMessageEvent, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent,
-    PropertyEvent, ResidentEvent, Role, SignInEvent, StripeAccountEvent, SuppressionEvent, UnitEvent,
+    PropertyEvent, ResidentEvent, Role, SignInEvent, SmsConsentEvent, StripeAccountEvent, SuppressionEvent,
+    TextMessageEvent, UnitEvent,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,6 +26,9 @@ pub const JOB: u128 = 0x400;
 pub const ACCOUNT: u128 = 0x500;
 pub const SUPPRESSION: u128 = 0x600;
 pub const SIGN_IN: u128 = 0x700;
+pub const TEXT: u128 = 0xb00;
+pub const INBOUND: u128 = 0xb01;
+const NUMBER_KEY: u128 = 0xb02;
 /// Lucía's at Harbor Point.
 pub const AUTOPAY: u128 = 0x900;
 pub const CREDIT: u128 = 0xa00;
@@ -62,6 +66,7 @@ pub async fn community() -> World {
     enrollments(&world).await;
     credits(&world).await;
     rest(&world).await;
+    texts(&world).await;
     tokens(&world).await;
     world.settle().await;
     world.sign().await;
@@ -269,6 +274,72 @@ async fn rest(world: &World) {
         json!({ "JobCompleted": { "succeeded": 1, "refused": 1 } }),
     ];
     world.append::<JobEvent>(ORGANIZATION, JOB, 0, &job).await;
+}
+
+/// The id of a resident's consent.
+pub fn consent(resident: u128) -> u128 {
+    Uuid::new_v5(&Uuid::from_u128(resident), b"sms-consent").as_u128()
+}
+
+/// Lucía agreed to texts, was told of an invoice, and asked who it was.
+async fn texts(world: &World) {
+    let evidence = json!({
+        "actor": format!("session:{}", id(SIGN_IN)), "role": "Resident",
+        "session": { "session_id": id(SIGN_IN), "method": "EmailLink", "opened_at": "2026-01-05T15:00:00Z" },
+        "address": clear(LUCIA, "consent", &json!("203.0.113.7")), "user_agent": clear(LUCIA, "consent", &json!("Browser/1")),
+        "at": "2026-01-05T15:00:00Z", "zone": "America/Chicago", "locale": "es",
+    });
+    let disclosure = json!({
+        "shown_id": id(0xb03), "property_id": id(HARBOR), "language": "es", "version": "standard-1",
+        "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "text": "Acepto que me escriban.",
+    });
+    let number = || clear(LUCIA, "consent", &json!("+13125550143"));
+    let (checkbox, resident, key) = (json!({ "before": false, "after": true }), id(LUCIA), id(NUMBER_KEY));
+    let consented = [
+        json!({ "DisclosureShown": { "resident_id": resident, "disclosure": disclosure, "evidence": evidence } }),
+        json!({ "ConsentRequested": {
+            "resident_id": resident, "number": number(), "number_key": key, "disclosure": disclosure, "checkbox": checkbox,
+            "scope": "All", "source": "Portal", "phone_revision": 0, "evidence": evidence,
+        } }),
+        json!({ "CodeIssued": { "resident_id": resident, "number_key": key, "challenge": 1, "expires_at": "2026-01-05T15:10:00Z" } }),
+        json!({ "ConsentGranted": {
+            "resident_id": resident, "number": number(), "number_key": key, "challenge": 1, "disclosure": disclosure,
+            "checkbox": checkbox, "scope": "All", "source": "Portal", "phone_revision": 0, "evidence": evidence,
+        } }),
+        json!({ "TextAuthorized": {
+            "text_id": id(TEXT), "class": "Programme", "number_key": key, "consent": 4, "expires_at": "2026-01-05T16:00:30Z",
+        } }),
+        json!({ "InboundReceived": {
+            "resident_id": resident, "inbound_id": id(INBOUND), "number": number(), "number_key": key,
+            "body": clear(LUCIA, "consent", &json!("quién es?")), "reading": "MayMeanStop", "provider_id": "SM2",
+            "answered_by_provider": false, "received_at": "2026-01-05T16:05:00Z",
+        } }),
+        json!({ "SendsPaused": { "inbound_id": id(INBOUND) } }),
+        json!({ "OptInRefused": {
+            "resident_id": resident, "number": number(), "number_key": key, "why": "NotTheResident", "evidence": evidence,
+        } }),
+    ];
+    world.append::<SmsConsentEvent>(ORGANIZATION, consent(LUCIA), 0, &consented).await;
+    let told = [
+        json!({ "TextRequested": {
+            "resident_id": resident, "property_id": id(HARBOR), "language": "es", "fallback": false, "template": 1,
+            "content": { "InvoicePublished": { "invoice_id": id(INVOICE), "title": "Assessment 0", "total": usd(10_000), "due_on": "2020-01-31" } },
+            "cause": format!("invoice/{}/2", id(INVOICE)),
+        } }),
+        json!({ "TextSending": {
+            "number": number(), "number_key": key, "body": clear(LUCIA, "message", &json!("Nueva factura")),
+            "authority": format!("sms-consent/{}/5", id(consent(LUCIA))),
+            "grounds": {
+                "consent": format!("sms-consent/{}/4", id(consent(LUCIA))), "policy": "us-1", "zone": "America/Chicago",
+                "local_time": "2026-01-05T10:00:00-06:00",
+            },
+            "encoding": "Gsm7", "segments": 1, "reference": "Q7F2", "provider": "twilio",
+        } }),
+        json!({ "TextAccepted": { "provider_id": "SM1" } }),
+        json!({ "TextDelivered": {} }),
+        json!({ "TextSent": {} }),
+    ];
+    world.append::<TextMessageEvent>(ORGANIZATION, TEXT, 0, &told).await;
 }
 
 async fn tokens(world: &World) {

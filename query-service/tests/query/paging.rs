@@ -97,6 +97,13 @@ async fn filters_narrow() {
         ("/v1/suppressions?lifted=false", 1),
         ("/v1/suppressions?lifted=true", 0),
         ("/v1/properties?search=harbor", 1),
+        ("/v1/texts?status=Delivered&kind=invoice-published", 1),
+        ("/v1/texts?status=Suppressed", 0),
+        ("/v1/inbound-texts?status=Held&reading=MayMeanStop", 1),
+        ("/v1/inbound-texts?reading=Stop", 0),
+        ("/v1/sms-consents?opted_in=true&held=true", 1),
+        ("/v1/sms-consents?opted_in=false", 1),
+        ("/v1/sms-consents?held=false", 1),
     ] {
         let found = world.get("manager", path).await;
         assert_eq!(found.json()["items"].as_array().map(Vec::len), Some(count), "{path}");

@@ -5,7 +5,7 @@ use query_service::OPERATIONS;
 use serde_json::Value;
 
 use crate::community::{
-    ACCOUNT, AUTOPAY, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MESSAGE, PAYMENT, SIGN_IN, UNIT, community, id,
+    ACCOUNT, AUTOPAY, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MESSAGE, PAYMENT, SIGN_IN, TEXT, UNIT, community, id,
 };
 
 /// The names of all fields, nested ones included, so that an example can be compared with an answer.
@@ -37,6 +37,10 @@ async fn bodies_are_as_they_were() {
         ("unit", format!("/v1/units/{}", id(UNIT))),
         ("property", format!("/v1/properties/{}", id(HARBOR))),
         ("message", format!("/v1/messages/{}", id(MESSAGE))),
+        ("text", format!("/v1/texts/{}", id(TEXT))),
+        ("texts from residents", "/v1/inbound-texts".to_owned()),
+        ("consents", "/v1/sms-consents".to_owned()),
+        ("consent", format!("/v1/residents/{}/sms-consent", id(LUCIA))),
         ("job", format!("/v1/jobs/{}", id(JOB))),
         ("stripe account", format!("/v1/stripe-accounts/{}", id(ACCOUNT))),
         ("autopay", format!("/v1/autopay/{}", id(AUTOPAY))),
@@ -78,7 +82,7 @@ async fn examples_have_the_fields_of_real_answers() {
     let world = community().await;
     let cookie = world.cookie(SIGN_IN);
     for operation in OPERATIONS.iter().filter(|operation| !operation.is_document()) {
-        let things = [INVOICE, PAYMENT, LUCIA, UNIT, HARBOR, MESSAGE, JOB, ACCOUNT, AUTOPAY];
+        let things = [INVOICE, PAYMENT, LUCIA, UNIT, HARBOR, MESSAGE, TEXT, JOB, ACCOUNT, AUTOPAY];
         let who = if operation.roles.contains(&Role::OrganizationManager) { "manager" } else { cookie.as_str() };
         let mut real = std::collections::BTreeSet::new();
         for thing in things {
