@@ -60,6 +60,8 @@ pub enum Command {
     Ledger(Ledger),
     /// Prove the log: verify it, disclose it, or show and replace the key that signs it.
     Audit(Audit),
+    /// Export what happened, or follow it as it happens: public events, one in JSON on each line.
+    Events(Events),
     /// Show unresolved work, or try or drop a piece of it.
     Outbox(Outbox),
     /// Run only the sandbox: a local double of Stripe, Resend and Twilio.
@@ -248,6 +250,58 @@ pub enum AuditAction {
     },
     /// Replace the key that signs. The next checkpoint of each organization is signed by both.
     RotateKey,
+}
+
+#[derive(Debug, Args)]
+pub struct Events {
+    #[command(subcommand)]
+    pub action: EventsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventsAction {
+    /// Follow what happens until interrupted; goes on by itself when the service was away.
+    Tail {
+        /// Begin after this position; by default with what happens from now on.
+        #[arg(long)]
+        after: Option<i64>,
+        #[command(flatten)]
+        source: EventSource,
+    },
+    /// Write everything up to now, and tell up to which position that is.
+    Export {
+        /// Begin after this position.
+        #[arg(long, default_value_t = 0)]
+        after: i64,
+        /// The file to write; the terminal by default.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        source: EventSource,
+    },
+}
+
+/// Whose events, and which. Without a token, they are read from the database of this place.
+#[derive(Debug, Clone, Args)]
+pub struct EventSource {
+    /// A token that may read events: they are then asked of the service.
+    #[arg(long, env = "PROPTY_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Where the service is; where this place's would be, by default.
+    #[arg(long, env = "PROPTY_URL")]
+    pub url: Option<String>,
+    /// The organization's id; needed without a token when there are several.
+    #[arg(long)]
+    pub organization: Option<Uuid>,
+    /// Only these types: `invoice.published,payment.*`.
+    #[arg(long)]
+    pub types: Option<String>,
+    /// Only this kind of aggregate, or one: `invoice`, `invoice/…`.
+    #[arg(long)]
+    pub aggregate: Option<String>,
+    /// Only what reaches this property.
+    #[arg(long)]
+    pub property: Option<Uuid>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! The event feed over HTTP: pages, lines, single events, and the stream that never ends; and where its contract is served.
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{collections::BTreeMap, fmt::Write, sync::OnceLock};
 
 use edge::{Authenticator, Caller, Problem};
 use poem::{Body, IntoResponse, Request, Response, http::header};
@@ -225,12 +225,13 @@ impl ApiResponse for EventsAnswer {
 
 /// The stream that has no end.
 #[derive(Debug)]
-pub struct StreamAnswer(Body);
+pub struct StreamAnswer(Body, i32);
 
 impl IntoResponse for StreamAnswer {
     fn into_response(self) -> Response {
         // Proxies that collect answers would hold events back.
-        Response::builder().content_type("text/event-stream").header("X-Accel-Buffering", "no").body(self.0)
+        let answer = Response::builder().content_type("text/event-stream").header("X-Accel-Buffering", "no");
+        answer.header(INCARNATION, self.1).body(self.0)
     }
 }
 
@@ -320,7 +321,7 @@ impl Question {
         for (filter, value) in &self.parameters.filters {
             if !["after", "incarnation"].contains(&filter.name) {
                 // What passed the checks is made of letters, digits and a few signs that queries take as they are, but for spaces.
-                text.push_str(&format!("&{}={}", filter.name, value.replace(' ', "")));
+                let _ = write!(text, "&{}={}", filter.name, value.replace(' ', ""));
             }
         }
         text
@@ -423,9 +424,9 @@ pub async fn stream(state: &QueryState, caller: &Caller, request: &Request) -> p
             Problem::malformed("`Last-Event-ID` must be a position").with("parameter", json!("Last-Event-ID"))
         })
     });
-    let (after, _, _) = question.after(state, last.transpose()?).await?;
+    let (after, _, incarnation) = question.after(state, last.transpose()?).await?;
     let live = Live::begin(state.feed.clone(), question.wanted, after, Some(watched(request)?)).await?;
-    Ok(StreamAnswer(Body::from_bytes_stream(live.stream())))
+    Ok(StreamAnswer(Body::from_bytes_stream(live.stream()), incarnation))
 }
 
 /// `GET /v1/events/{position}`

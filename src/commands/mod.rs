@@ -4,6 +4,8 @@ mod audit;
 mod bench;
 mod contract;
 mod demo;
+mod events;
+mod events_over_http;
 mod import;
 mod ledger;
 mod outbox;
@@ -39,6 +41,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Status { json } => status::run(&place, settings, json).await,
         Command::Ledger(args) => ledger::run(&place, settings, args).await,
         Command::Audit(args) => audit::run(&place, settings, args).await,
+        Command::Events(args) => events::run(&place, settings, args).await,
         Command::Outbox(outbox) => outbox::run(&place, settings, outbox).await,
         Command::Sandbox(sandbox) => sandbox::run(&place, &sandbox).await,
         Command::Openapi => Ok(contract::print_openapi(&settings)),

@@ -44,7 +44,8 @@ async fn make(node: &Node, args: &Token) -> Result<String, Failure> {
     Ok(token.secret)
 }
 
-async fn only_organization(node: &Node) -> Result<OrganizationId, Failure> {
+/// The organization, where there is but one.
+pub async fn only_organization(node: &Node) -> Result<OrganizationId, Failure> {
     let found: Vec<(Uuid, String)> = sqlx::query_as(
         "select organization_id, payload #>> '{OrganizationRegistered,name}' from log.events
          where event_type = 'OrganizationRegistered' order by recorded_at",

@@ -47,6 +47,24 @@ async fn the_two_binaries_do_the_main_job_together() {
     reads.until(&path, |shown| shown["status"] == "Open").await;
     let letters = format!("/v1/messages?invoice_id={invoice}&kind=invoice-published");
     reads.until_list(&letters, |list| list.len() == 1 && list[0]["status"] == "Delivered").await;
+    // What the one wrote, the other tells at once: it follows the log.
+    let mut stream = reads
+        .request(reqwest::Method::GET, "/v1/events/stream?types=invoice.published")
+        .send()
+        .await
+        .expect("a stream");
+    let mut text = String::new();
+    while !text.contains(&format!("invoice/{invoice}")) {
+        let piece = stream.chunk().await.expect("a stream that goes on").expect("no end");
+        text.push_str(&String::from_utf8_lossy(&piece));
+    }
+    let next = asks.publish(&carol, 12_400, false).await;
+    while !text.contains(&format!("invoice/{next}")) {
+        let piece = stream.chunk().await.expect("a stream that goes on").expect("no end");
+        text.push_str(&String::from_utf8_lossy(&piece));
+    }
+    drop(stream);
+    assert_eq!(reads.get("/asyncapi.json").await["asyncapi"], "3.0.0");
     // Neither answers for the other.
     asks.manager.look(&path).await.assert_problem(404);
     let publish = serde_json::json!({ "invoice_id": invoice, "notify": false });

@@ -7,6 +7,7 @@ mod bad_input;
 mod bank_debits;
 mod conditions;
 mod crash;
+mod events;
 mod expired;
 mod faults;
 mod first_of_month;

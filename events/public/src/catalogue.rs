@@ -50,10 +50,16 @@ pub fn page() -> String {
     let mut text = String::from(
         "# Public events\n\n\
          Written by `UPDATE_DOCS=1 cargo test -p public-events`, from what the code declares. How to read them, and what may change, is in\n\
-         [event-stream.md](event-stream.md). The examples are made by the code that feeds use, from stored events of fictitious people.\n\n\
-         | type | meaning |\n|---|---|\n",
+         [event-stream.md](event-stream.md). The examples are made by the code that feeds use, from stored events of fictitious people.\n\
+Below, each shows its `data`; around it stands the envelope:\n\n",
     );
     let schemas = schema::all();
+    if let Some(one) = schemas.iter().find(|one| one.declared.name == "invoice.published") {
+        let _ =
+            write!(text, "```json\n{:#}\n```\n\n| field | kind | meaning |\n|---|---|---|\n", example(one.declared));
+    }
+    fields(&mut text, "", &schema::envelope());
+    text.push_str("\n| type | meaning |\n|---|---|\n");
     for TypeSchema { declared, schema, .. } in &schemas {
         let anchor = declared.kind.replace('.', "");
         let _ = writeln!(text, "| [`{}`](#{anchor}) | {} |", declared.kind, meaning(schema));
@@ -75,7 +81,7 @@ pub fn page() -> String {
             declared.schema_file,
         );
         fields(&mut text, "", schema);
-        let _ = write!(text, "\n```json\n{:#}\n```\n", example(declared));
+        let _ = write!(text, "\n```json\n{:#}\n```\n", example(declared)["data"]);
     }
     text
 }
@@ -90,6 +96,9 @@ fn fields(text: &mut String, before: &str, schema: &Value) {
         let optional = if required.iter().any(|one| one == name) { "" } else { ", optional" };
         let kind = kind(property);
         let mut told = meaning(property);
+        if told.is_empty() {
+            told = customary(name);
+        }
         for alternative in property["oneOf"].as_array().into_iter().flatten() {
             if let (Some(word), Some(about)) = (alternative["const"].as_str(), alternative["description"].as_str()) {
                 let _ = write!(told, " `{word}`: {}", about.replace('\n', " "));
@@ -103,7 +112,34 @@ fn fields(text: &mut String, before: &str, schema: &Value) {
     }
 }
 
+/// What fields mean that are called so everywhere.
+fn customary(name: &str) -> String {
+    match name {
+        "name" => "As people read it.".to_owned(),
+        "amount" => "How much.".to_owned(),
+        "total" => "The sum of the lines.".to_owned(),
+        "due_on" => "The last day to pay, in the property's zone.".to_owned(),
+        "on" => "The day.".to_owned(),
+        "arrives_on" => "The day on which it reaches the bank.".to_owned(),
+        "available_at" => "From when it can be paid out.".to_owned(),
+        "from" => "The beginning of what was compared.".to_owned(),
+        "until" => "The end of what was compared.".to_owned(),
+        "has_email" => "Whether there is an address now.".to_owned(),
+        "has_phone" => "Whether there is a number now.".to_owned(),
+        "retries_left" => "How many attempts are left.".to_owned(),
+        "reason" | "because" => "Why.".to_owned(),
+        "specversion" => "`1.0`.".to_owned(),
+        "datacontenttype" => "`application/json`.".to_owned(),
+        "message_id" => "The e-mail.".to_owned(),
+        "account_id" | "stripe_account_id" => "The Stripe account, by our id.".to_owned(),
+        other => other.strip_suffix("_id").map(|noun| format!("The {}.", noun.replace('_', " "))).unwrap_or_default(),
+    }
+}
+
 fn kind(schema: &Value) -> String {
+    if schema.get("const").is_some() {
+        return "string".to_owned();
+    }
     if let Some(format) = schema["format"].as_str().filter(|format| !format.contains("int")) {
         return format.to_owned();
     }

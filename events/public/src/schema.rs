@@ -19,6 +19,7 @@ pub fn all() -> Vec<TypeSchema> {
     for (stream, types, root) in told::schemas() {
         let shapes = root.get("anyOf").and_then(Value::as_array).cloned().unwrap_or_default();
         for (declared, mut schema) in types.iter().zip(shapes) {
+            never_null(&mut schema);
             if let Value::Object(object) = &mut schema {
                 object.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
                 object.insert("$id".into(), format!("urn:{}", declared.kind.replace('.', ":")).into());
@@ -67,6 +68,37 @@ pub(crate) fn root<T: JsonSchema>() -> Value {
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
+/// What is optional is absent, never null; the derivation cannot know that.
+fn never_null(value: &mut Value) {
+    if let Value::Object(object) = value {
+        let null = json!({ "type": "null" });
+        if let Some(kinds) = object.get_mut("type")
+            && let Some(list) = kinds.as_array()
+        {
+            let left: Vec<Value> = list.iter().filter(|kind| **kind != "null").cloned().collect();
+            if let [only] = left.as_slice() {
+                *kinds = only.clone();
+            }
+        }
+        if let Some(Value::Array(words)) = object.get_mut("enum") {
+            words.retain(|word| !word.is_null());
+        }
+        if let Some(Value::Array(mut choices)) = object.remove("anyOf") {
+            choices.retain(|choice| *choice != null);
+            if let [Value::Object(only)] = choices.as_slice() {
+                for (name, inner) in only {
+                    object.entry(name).or_insert_with(|| inner.clone());
+                }
+            } else {
+                object.insert("anyOf".to_owned(), choices.into());
+            }
+        }
+        object.values_mut().for_each(never_null);
+    } else if let Value::Array(list) = value {
+        list.iter_mut().for_each(never_null);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +111,7 @@ mod tests {
             assert!(schema["description"].as_str().is_some_and(|text| text.ends_with('.')), "{}", declared.kind);
             assert!(schema["properties"].is_object() && schema["type"] == "object", "{}: {schema}", declared.kind);
             assert!(!schema.to_string().contains("$ref"), "{}", declared.kind);
+            assert!(!schema.to_string().contains("null"), "{}: {schema}", declared.kind);
             assert!(schema.get("additionalProperties").is_none(), "{} may grow", declared.kind);
         }
     }

@@ -43,10 +43,14 @@ pub fn stream(name: &str) -> Option<&'static str> {
 
 /// To which property streams belong whose first event says so; that never changes.
 #[derive(Debug, Default)]
-pub struct Openings(HashMap<(OrganizationId, &'static str, Uuid), Option<Uuid>>);
+pub struct Openings(HashMap<(OrganizationId, &'static str, Uuid), Home>);
+
+/// The property that a stream belongs to, if it belongs to one.
+#[derive(Debug, Clone, Copy)]
+pub struct Home(pub Option<Uuid>);
 
 impl Openings {
-    pub fn of(&self, organization: OrganizationId, stream: &'static str, id: Uuid) -> Option<Option<Uuid>> {
+    pub fn of(&self, organization: OrganizationId, stream: &'static str, id: Uuid) -> Option<Home> {
         self.0.get(&(organization, stream, id)).copied()
     }
 
@@ -54,6 +58,6 @@ impl Openings {
         if self.0.len() >= REMEMBERED {
             self.0.clear();
         }
-        self.0.insert((organization, stream, id), property);
+        self.0.insert((organization, stream, id), Home(property));
     }
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Feed, Inner, Wanted, gone,
-    shown::{Shown, stream},
+    shown::{Home, Shown, stream},
 };
 
 /// Events in a slice at most.
@@ -195,7 +195,7 @@ impl Inner {
                 if one.version == 1 {
                     known.remember(wanted.organization, one.stream, one.stream_id, one.told.property);
                     found.insert(place, one.told.property);
-                } else if let Some(property) = known.of(wanted.organization, one.stream, one.stream_id) {
+                } else if let Some(Home(property)) = known.of(wanted.organization, one.stream, one.stream_id) {
                     found.insert(place, property);
                 } else if !found.contains_key(&place) {
                     missing.insert(place);

@@ -16,6 +16,8 @@ use super::{Feed, Wanted, live::Seat, shown::Shown, slice::Slice};
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a reader whose token was revoked may go on at most.
 const RENEW: Duration = Duration::from_secs(5);
+/// The least that is waited for something new.
+const LOOK: Duration = Duration::from_millis(50);
 /// Events in one piece of an answer.
 const PIECE: usize = 500;
 
@@ -126,6 +128,8 @@ pub struct Live {
     begun: bool,
     /// The last piece was an error: there is nothing more to say.
     broken: bool,
+    /// Lines alone, for the shell.
+    plain: bool,
     told: watch::Receiver<bool>,
     watched: Option<Watched>,
 }
@@ -134,7 +138,24 @@ impl Live {
     pub async fn begin(feed: Feed, wanted: Wanted, after: i64, watched: Option<Watched>) -> Result<Self, Problem> {
         let seat = feed.seat(wanted.organization).await?;
         let told = feed.0.told.clone();
-        Ok(Self { feed, wanted, seat, at: after, known: after, begun: false, broken: false, told, watched })
+        Ok(Self {
+            feed,
+            wanted,
+            seat,
+            at: after,
+            known: after,
+            begun: false,
+            broken: false,
+            plain: false,
+            told,
+            watched,
+        })
+    }
+
+    /// The events alone, a line each.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { plain: true, begun: true, ..self }
     }
 
     async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
@@ -170,13 +191,13 @@ impl Live {
             self.at = reach;
             if !shown.is_empty() {
                 self.known = shown.last().map_or(self.known, |last| last.position);
-                return Some(Ok(messages(&shown)));
+                return Some(Ok(if self.plain { lines(&shown) } else { messages(&shown) }));
             }
-            if Instant::now() >= heartbeat {
+            if Instant::now() >= heartbeat && !self.plain {
                 return Some(Ok(self.sign_of_life()));
             }
             if !moved {
-                self.wait(heartbeat).await;
+                self.wait(heartbeat.max(Instant::now() + LOOK)).await;
             }
         }
     }

@@ -34,7 +34,7 @@ async fn follow(world: &World, who: &str, query: &str) -> (Vec<Value>, usize) {
         if answer["complete_up_to"] == answer["head"] {
             return (events, pages);
         }
-        path = answer["next"].as_str().expect("a next page").to_owned();
+        answer["next"].as_str().expect("a next page").clone_into(&mut path);
     }
 }
 
