@@ -70,8 +70,8 @@ aggregates! {
     Job(crate::job::JobFact), Opening;
 }
 
-/// Aggregates of which nothing is told: who may come in is nobody's business.
-pub const UNTOLD: &[&str] = &["access-token", "sign-in"];
+/// Aggregates of which nothing is told: who may come in, and who may be texted what.
+pub const UNTOLD: &[&str] = &["access-token", "disclosure", "inbound-text", "sign-in", "sms-consent", "text"];
 
 /// How an aggregate's events find their property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
