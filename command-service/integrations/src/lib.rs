@@ -9,12 +9,14 @@ mod secret;
 mod signature;
 pub mod smtp;
 pub mod stripe;
+pub mod twilio;
 
 pub use resend::{ResendMail, ResendSettings};
 pub use secret::Secret;
 pub use signature::SignatureProblem;
 pub use smtp::{SmtpMail, SmtpSettings};
 pub use stripe::{StripeGateway, StripeSettings};
+pub use twilio::{TwilioSettings, TwilioTexts};
 
 /// Why an adapter cannot be built from its settings.
 #[derive(Debug, thiserror::Error)]

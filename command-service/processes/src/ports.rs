@@ -2,6 +2,7 @@
 
 mod books;
 mod methods;
+mod texts;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub use self::methods::{
     CustomerTags, IntentMethod, MandateSnapshot, MethodSnapshot, SetupRequest, SetupSnapshot, SetupState, SetupTags,
     StripeMethods, TokenSnapshot,
 };
+pub use self::texts::{OutgoingText, TextProblem, TextSnapshot, TextStatus, Texts};
 
 /// What came of a call to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,7 +28,7 @@ impl Provider {
     }
 }
 
-/// Where webhooks go, and the secret that signs them (`whsec_…` for Stripe and Resend).
+/// Where webhooks go, and the secret that signs them (`whsec_…` for Stripe and Resend, the account's token for Twilio).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookTarget {
     pub url: String,
@@ -89,6 +89,8 @@ pub struct SandboxConfig {
     pub state_file: Option<PathBuf>,
     pub stripe_webhooks: Option<WebhookTarget>,
     pub resend_webhooks: Option<WebhookTarget>,
+    /// Where texts of people go, and the token of the account that they are written to. Callbacks about texts name their own address.
+    pub twilio_webhooks: Option<WebhookTarget>,
     pub twilio: Option<TwilioAccount>,
     /// Added to each provider request, half before and half after it commits.
     pub latency: Duration,
@@ -105,6 +107,7 @@ impl Default for SandboxConfig {
             state_file: None,
             stripe_webhooks: None,
             resend_webhooks: None,
+            twilio_webhooks: None,
             twilio: None,
             latency: Duration::ZERO,
             clock: BusinessClock::default(),

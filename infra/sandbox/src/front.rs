@@ -74,6 +74,7 @@ impl Front {
             (_, ["switchboard", ..]) => switchboard_http::serve(&self.shared, call).await,
             (_, ["connect", ..]) => hosted::serve(&self.shared, call),
             (_, ["pages", ..]) => pages::serve(&self.shared, call),
+            (_, ["phone", number]) => twilio::phone::serve(&self.shared, call, number),
             _ => Reply::json(404, &json!({"message": "nothing here; try / or /switchboard"})),
         }
     }

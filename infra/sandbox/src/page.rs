@@ -123,10 +123,14 @@ fn messages(out: &mut String, store: &Store) {
         .take(SHOWN)
         .map(|row| {
             let text = &row["message"];
-            ["date_created", "to", "body", "status"].map(|name| shown(&text[name])).to_vec()
+            let phone = if text["direction"] == "inbound" { &text["from"] } else { &text["to"] };
+            let link = format!("<a href=\"/phone/{0}\">{0}</a>", shown(phone));
+            let [sent, body, direction, status] =
+                ["date_created", "body", "direction", "status"].map(|name| shown(&text[name]));
+            vec![sent, link, body, direction, status]
         })
         .collect();
-    table(out, "Texts", &["sent", "to", "text", "status"], &rows);
+    table(out, "Texts", &["sent", "phone", "text", "direction", "status"], &rows);
 }
 
 fn newest(store: &Store, kind: Table) -> Vec<(&str, &Value)> {

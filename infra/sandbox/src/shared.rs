@@ -59,6 +59,9 @@ impl Shared {
         if let Some(target) = &config.resend_webhooks {
             targets.insert(Provider::Resend, target.clone());
         }
+        if let Some(target) = &config.twilio_webhooks {
+            targets.insert(Provider::Twilio, target.clone());
+        }
         Self {
             config,
             base_url,

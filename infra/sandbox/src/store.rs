@@ -35,6 +35,7 @@ pub(crate) enum Table {
     Idempotency,
     Mandates,
     Messages,
+    OptOuts,
     PaymentIntents,
     PaymentIntentsByCustomer,
     PaidOut,
@@ -45,6 +46,7 @@ pub(crate) enum Table {
     Settings,
     SetupIntents,
     Suppressions,
+    TextScripts,
 }
 
 /// An event to record; a webhook is queued for it in the same commit.

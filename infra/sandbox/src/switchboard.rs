@@ -11,6 +11,7 @@ use crate::faults::Fault;
 use crate::shared::{Shared, hold};
 use crate::store::{Store, Table};
 use crate::stripe::due;
+use crate::twilio::inbound;
 use crate::{resend, twilio, webhooks};
 
 #[derive(Debug, thiserror::Error)]
@@ -106,9 +107,33 @@ impl Switchboard {
         self.change(sid, |store| twilio::later(store, sid, status, error))
     }
 
+    /// Somebody's phone sends a text to the sending number.
+    pub fn incoming_text(&self, from: &str, body: &str) -> Result<Value, SwitchboardError> {
+        let url = hold(&self.shared.targets).get(&Provider::Twilio).map(|target| target.url.clone());
+        let only = self.shared.config.twilio.as_ref().map(|only| only.account_sid.clone());
+        self.change(from, |store| {
+            let sender = store.get(Table::Settings, "text_sender").cloned().unwrap_or_default();
+            let known = sender["account"].as_str().map(str::to_owned);
+            let account = only.or(known).unwrap_or_else(|| "ACsandbox".to_owned());
+            let service = sender["service"].as_str();
+            let (to, url) = (None, url.as_deref());
+            Some(inbound::receive(store, &inbound::Incoming { from, to, body, account: &account, service, url }))
+        })
+    }
+
+    /// Whether Twilio answers stop words itself: `advanced` (and tells so with `OptOutType`), `default`, `off`.
+    pub fn answer_stop_words(&self, mode: &str) -> Result<Value, SwitchboardError> {
+        self.change(mode, |store| Some(inbound::answer_words(store, mode)))
+    }
+
+    /// What happens to texts to a number from now on: `{statuses, error_code}` or `{refuse}`; `{}` takes it back.
+    pub fn script_number(&self, number: &str, script: &Value) -> Result<Value, SwitchboardError> {
+        self.change(number, |store| Some(twilio::script(store, number, script)))
+    }
+
     /// Objects of every account, oldest first, with their account beside them: `payment_intents`, `charges`, `refunds`,
     /// `customers`, `accounts`, `payouts`, `events`, `balance_transactions`, `setup_intents`, `payment_methods`,
-    /// `mandates`, `disputes`, `emails`, `suppressions`, `messages`.
+    /// `mandates`, `disputes`, `emails`, `suppressions`, `messages`, `opt_outs`.
     pub fn objects(&self, kind: &str) -> Option<Vec<Value>> {
         let table: Table = serde_json::from_value(json!(kind)).ok()?;
         if matches!(

@@ -80,7 +80,7 @@ fn look(board: &Switchboard, path: &[&str]) -> Reply {
 fn owner(kind: &str) -> Option<&'static str> {
     match kind {
         "emails" | "suppressions" => Some("resend"),
-        "messages" => Some("twilio"),
+        "messages" | "opt_outs" => Some("twilio"),
         "accounts"
         | "balance_transactions"
         | "charges"
@@ -135,6 +135,9 @@ fn act(board: &Switchboard, path: &[&str], body: &Value) -> Reply {
         },
         ["stripe", rest @ ..] => switchboard_stripe_http::act(board, rest, body),
         ["resend", "emails", id] => done(board.email_event(id, text("event"))),
+        ["twilio", "inbound"] => done(board.incoming_text(text("from"), text("body"))),
+        ["twilio", "stop_words"] => done(board.answer_stop_words(text("answered"))),
+        ["twilio", "numbers", number] => done(board.script_number(number, body)),
         ["twilio", "messages", sid] => {
             let code = body["error_code"].as_u64().and_then(|code| u32::try_from(code).ok());
             done(board.message_status(sid, text("status"), code))

@@ -1,4 +1,9 @@
-//! Twilio's Messages API: accepted texts, their status callbacks, and a few refusing numbers.
+//! Twilio's Messages API: accepted texts, their status callbacks in the order that their number's fate says, and opt-outs.
+
+mod fates;
+pub(crate) mod inbound;
+mod list;
+pub(crate) mod phone;
 
 use std::sync::Arc;
 
@@ -16,8 +21,12 @@ use crate::idempotency::{self, Outcome};
 use crate::ids;
 use crate::shared::{Shared, hold};
 use crate::store::{NewEvent, Store, Table};
+use fates::Fate;
 
 const BODY_CHARACTERS: usize = 1_600;
+const LONGEST_VALIDITY: u32 = 36_000;
+/// The number that a messaging service sends from, whichever service it is.
+pub(crate) const SENDER: &str = "+15555550199";
 
 pub(crate) fn refusal(status: u16, code: u32, message: &str) -> Reply {
     Reply::json(
@@ -75,23 +84,15 @@ fn route(store: &mut Store, call: &Call, account: &str, rest: &[&str]) -> Reply 
                 _ => refusal(404, 20404, "The requested resource was not found"),
             }
         }
-        (&Method::GET, ["Messages.json"]) => {
-            let messages: Vec<Value> = store
-                .all(Table::Messages)
-                .rev()
-                .map(|(_, row)| row["message"].clone())
-                .filter(|message| message["account_sid"] == json!(account))
-                .collect();
-            let uri = format!("/2010-04-01/Accounts/{account}/Messages.json");
-            Reply::json(
-                200,
-                &json!({"messages": messages, "page": 0, "page_size": messages.len(), "start": 0,
-                    "end": messages.len().saturating_sub(1), "first_page_uri": uri, "next_page_uri": null,
-                    "previous_page_uri": null, "uri": uri}),
-            )
-        }
+        (&Method::GET, ["Messages.json"]) => list::page(store, account, &form::tree(call.query.as_bytes())),
         _ => refusal(404, 20404, "The requested resource was not found"),
     }
+}
+
+/// A number as Twilio writes it.
+pub(crate) fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    (8..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn send(store: &mut Store, account: &str, form: &Value) -> Reply {
@@ -110,49 +111,67 @@ fn send(store: &mut Store, account: &str, form: &Value) -> Reply {
     if body.chars().count() > BODY_CHARACTERS {
         return refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit.");
     }
-    let digits = to.strip_prefix('+').unwrap_or_default();
-    let international = (8..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    // Twilio's own magic numbers.
-    match to {
-        _ if !international => return refusal(400, 21211, "The 'To' number is not a valid phone number."),
-        "+15005550001" => return refusal(400, 21211, "The 'To' number is not a valid phone number."),
-        "+15005550002" => return refusal(400, 21612, "The message cannot be routed to the 'To' number."),
-        "+15005550004" => return refusal(400, 21610, "Attempt to send to unsubscribed recipient"),
-        "+15005550009" => return refusal(400, 21614, "The 'To' number is not a valid mobile number."),
-        _ => {}
+    let validity = text("ValidityPeriod").map(str::parse::<u32>);
+    if validity.is_some_and(|period| !period.is_ok_and(|period| (1..=LONGEST_VALIDITY).contains(&period))) {
+        return refusal(400, 21714, "The ValidityPeriod must be between 1 and 36000 seconds.");
     }
+    if text("StatusCallback").is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        return refusal(400, 21609, "The 'StatusCallback' URL is not a valid URL.");
+    }
+    if !is_number(to) {
+        return refusal(400, 21211, "The 'To' number is not a valid phone number.");
+    }
+    let fate = Fate::of(store, to);
+    if inbound::is_opted_out(store, to) {
+        return refusal(400, 21610, "Attempt to send to unsubscribed recipient");
+    }
+    if let Some(code) = fate.refused {
+        let status = if code == 20429 { 429 } else { 400 };
+        return refusal(status, code, fates::message(code));
+    }
+    let mut message = message(store, account, "outbound-api", to, from.unwrap_or_default(), body);
+    message["messaging_service_sid"] = json!(service);
+    message["from"] = json!(from);
+    message["status"] = json!(if service.is_some() { "accepted" } else { "queued" });
+    message["num_segments"] = json!(if service.is_some() { "0" } else { "1" });
+    let sid = message["sid"].as_str().unwrap_or_default().to_owned();
+    let mut row = json!({"message": message, "callback": text("StatusCallback"), "created": store.now()});
+    for status in &fate.statuses {
+        advance(store, &mut row, status, fate.error.filter(|_| matches!(status.as_str(), "undelivered" | "failed")));
+    }
+    store.put(Table::Messages, &sid, row);
+    // Whom people write to from now on.
+    store.put(Table::Settings, "text_sender", json!({"account": account, "service": service}));
+    Reply::json(201, &message)
+}
+
+/// A message of either direction.
+fn message(store: &Store, account: &str, direction: &str, to: &str, from: &str, body: &str) -> Value {
     let sid = format!("SM{}", ids::hexadecimal());
     let uri = format!("/2010-04-01/Accounts/{account}/Messages/{sid}");
     let now = moment(store.now());
-    let first = if service.is_some() { "accepted" } else { "queued" };
-    let message = json!({
+    json!({
         "account_sid": account,
         "api_version": "2010-04-01",
         "body": body,
         "date_created": now,
         "date_sent": null,
         "date_updated": now,
-        "direction": "outbound-api",
+        "direction": direction,
         "error_code": null,
         "error_message": null,
         "from": from,
-        "messaging_service_sid": service,
+        "messaging_service_sid": null,
         "num_media": "0",
-        "num_segments": if service.is_some() { "0" } else { "1" },
+        "num_segments": "1",
         "price": null,
         "price_unit": "USD",
         "sid": sid,
-        "status": first,
+        "status": "received",
         "subresource_uris": {"media": format!("{uri}/Media.json")},
         "to": to,
         "uri": format!("{uri}.json"),
-    });
-    let mut row = json!({"message": message, "callback": text("StatusCallback"), "created": store.now()});
-    for status in ["sent", "delivered"] {
-        advance(store, &mut row, status, None);
-    }
-    store.put(Table::Messages, &sid, row);
-    Reply::json(201, &message)
+    })
 }
 
 fn advance(store: &mut Store, row: &mut Value, status: &str, error: Option<u32>) {
@@ -160,7 +179,12 @@ fn advance(store: &mut Store, row: &mut Value, status: &str, error: Option<u32>)
     let message = &mut row["message"];
     message["status"] = json!(status);
     message["error_code"] = json!(error);
+    message["error_message"] = json!(error.map(fates::message));
     message["date_updated"] = json!(moment(now));
+    if message["from"].is_null() {
+        message["from"] = json!(SENDER);
+    }
+    message["num_segments"] = json!("1");
     if status == "sent" {
         message["date_sent"] = json!(moment(now));
     }
@@ -199,12 +223,17 @@ fn advance(store: &mut Store, row: &mut Value, status: &str, error: Option<u32>)
 /// What the carrier says later: any status, with an error code where it fails.
 pub(crate) fn later(store: &mut Store, sid: &str, status: &str, error: Option<u32>) -> Option<Result<Value, String>> {
     let mut row = store.get(Table::Messages, sid)?.clone();
-    if !matches!(status, "queued" | "sending" | "sent" | "delivered" | "undelivered" | "failed" | "read") {
+    if !fates::is_status(status) {
         return Some(Err("unknown status of a message".to_owned()));
     }
     advance(store, &mut row, status, error);
     store.put(Table::Messages, sid, row.clone());
     Some(Ok(row["message"].clone()))
+}
+
+/// Scripts what happens to texts to a number from now on; an empty script takes that back.
+pub(crate) fn script(store: &mut Store, number: &str, script: &Value) -> Result<Value, String> {
+    fates::script(store, number, script)
 }
 
 fn moment(seconds: i64) -> String {
