@@ -8,6 +8,7 @@ mod resend;
 mod responder;
 mod smtp;
 mod stripe;
+mod twilio;
 
 /// What a binary does first thing in `main`.
 fn install_tls() {
