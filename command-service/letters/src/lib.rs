@@ -1,4 +1,4 @@
-//! The e-mails that residents receive, rendered from compiled templates in three languages. No I/O.
+//! The e-mails and texts that residents receive, in three languages. No I/O.
 
 mod format;
 mod kind;
@@ -7,6 +7,7 @@ mod letter;
 mod means;
 mod notice;
 mod page;
+mod texts;
 mod wording;
 
 #[cfg(test)]
@@ -15,3 +16,4 @@ mod tests;
 pub use format::{date, money};
 pub use kind::{choose, languages, template_version};
 pub use letter::{About, Charge, Letter, Letterhead, Method, Pause, RenderError, Rendered, render};
+pub use texts::{Text, TextHead, choose_text, text_version, write_text};
