@@ -4,6 +4,7 @@ mod autopay;
 mod money;
 mod resend;
 mod stripe;
+mod twilio;
 
 use std::time::Duration;
 
@@ -63,6 +64,7 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
             Ok(raw) => match provider.as_str() {
                 "stripe" => stripe::understand(effects, &raw).await,
                 "resend" => resend::understand(effects, &raw).await,
+                "twilio" => twilio::understand(effects, &raw).await,
                 _ => Ok(Verdict::Ignored("unknown provider")),
             },
         };

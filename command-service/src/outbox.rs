@@ -18,6 +18,8 @@ pub enum Lane {
     Prompt,
     /// As the pace of charges by autopay allows.
     Paced,
+    /// As the pace of texts allows.
+    Texts,
 }
 
 impl Lane {
@@ -25,6 +27,7 @@ impl Lane {
         match self {
             Self::Prompt => "prompt",
             Self::Paced => "paced",
+            Self::Texts => "texts",
         }
     }
 }

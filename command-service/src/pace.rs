@@ -1,11 +1,11 @@
-//! The pace at which autopay begins charges: what Stripe allows, less what people need who pay by hand.
+//! A pace: of charges by autopay, what Stripe allows less what people need who pay by hand; of texts, what the sender may send.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::Instant,
 };
 
-/// A bucket of a second's worth of charges that refills steadily.
+/// A bucket of a second's worth of charges or texts that refills steadily.
 #[derive(Debug)]
 pub struct Pace {
     per_second: f64,

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use host::Settings;
+use host::{Settings, settings::Texting};
 use integrations::{
     ResendMail, ResendSettings, Secret, SettingsError, SmtpMail, SmtpSettings, StripeGateway, StripeSettings,
+    TwilioSettings, TwilioTexts,
 };
-use processes::ports::{Mail, Stripe};
+use processes::ports::{Mail, Stripe, Texts};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
@@ -14,14 +15,22 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub const SANDBOX_STRIPE_WEBHOOKS: &str = "whsec_sandbox_stripe";
 pub const SANDBOX_RESEND_WEBHOOKS: &str = "whsec_c2FuZGJveC1yZXNlbmQtc2VjcmV0";
 
+/// Whose texts a sandbox takes, and what it signs with.
+pub const SANDBOX_TWILIO_ACCOUNT: &str = "AC5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+pub const SANDBOX_TWILIO_SERVICE: &str = "MG5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+pub const SANDBOX_TWILIO_TOKEN: &str = "sandbox-twilio-token";
+
 /// Everything that effects and webhooks need of the outside.
 #[derive(Debug, Clone)]
 pub struct Providers {
     pub stripe: Arc<dyn Stripe>,
     pub mail: Arc<dyn Mail>,
+    /// Absent where texts are switched off.
+    pub texts: Option<Arc<dyn Texts>>,
     /// Two during a rotation.
     pub stripe_webhook_secrets: Vec<Secret>,
     pub resend_webhook_secrets: Vec<Secret>,
+    pub twilio_webhook_tokens: Vec<Secret>,
     /// Where people reach us, without a trailing slash.
     pub public_url: String,
     /// The address that e-mails come from.
@@ -46,6 +55,9 @@ pub fn missing(settings: &Settings, mail: Option<&str>) -> Vec<&'static str> {
     let mail = mail.unwrap_or("resend");
     if mail == "sandbox" || (mail == "resend" && settings.secrets.resend_key.is_none()) {
         lacks.push("RESEND_API_KEY");
+    }
+    if settings.texts == Texting::Twilio && settings.secrets.twilio.is_none() {
+        lacks.push("TWILIO_AUTH_TOKEN");
     }
     lacks
 }
@@ -86,13 +98,48 @@ impl Providers {
                 timeout: ANSWER,
             })?),
         };
+        let (texts, twilio_webhook_tokens) = texts(settings, base("twilio"))?;
         Ok(Self {
             stripe: Arc::new(stripe),
             mail,
+            texts,
             stripe_webhook_secrets,
             resend_webhook_secrets,
+            twilio_webhook_tokens,
             public_url: settings.public_url(),
             mail_from: settings.mail_from.clone(),
         })
     }
+}
+
+type TextsAndTokens = (Option<Arc<dyn Texts>>, Vec<Secret>);
+
+/// Twilio or the sandbox, with the tokens that webhooks are signed with; nothing where texts are switched off.
+fn texts(settings: &Settings, sandbox: Option<String>) -> Result<TextsAndTokens, ProvidersError> {
+    if settings.texts == Texting::Off {
+        return Ok((None, Vec::new()));
+    }
+    let (api_base, account_sid, auth_token, messaging_service) = match (&settings.secrets.twilio, sandbox) {
+        (Some(own), _) => {
+            let token = Secret::from(own.auth_token.expose());
+            (settings.twilio_api.clone(), own.account_sid.clone(), token, own.messaging_service.clone())
+        }
+        (None, Some(url)) => {
+            let token = Secret::from(SANDBOX_TWILIO_TOKEN);
+            (url, SANDBOX_TWILIO_ACCOUNT.to_owned(), token, SANDBOX_TWILIO_SERVICE.to_owned())
+        }
+        (None, None) => return Err(ProvidersError::Missing("TWILIO_AUTH_TOKEN")),
+    };
+    let further = settings.secrets.twilio_webhooks.iter().map(|token| Secret::from(token.expose()));
+    let tokens = [auth_token.clone()].into_iter().chain(further).collect();
+    let twilio = TwilioTexts::try_new(&TwilioSettings {
+        api_base,
+        account_sid,
+        auth_token,
+        messaging_service,
+        public_url: settings.public_url(),
+        connect_timeout: CONNECT,
+        timeout: ANSWER,
+    })?;
+    Ok((Some(Arc::new(twilio)), tokens))
 }

@@ -6,8 +6,8 @@ use event_store::{
     AppendError, Store, Subscription,
     lease::{Lease, TERM},
 };
-use events::Recorded;
-use processes::{Process, Step, processes};
+use events::{Recorded, text_message::TextClass};
+use processes::{Effect, Process, Step, processes};
 use serde_json::json;
 use tokio::{
     sync::{Notify, watch},
@@ -160,12 +160,12 @@ fn steps(process: &Process, event: &Recorded, incarnation: i32) -> Vec<Entry> {
     // With the organization: the same id in another one is another stream.
     let key =
         |step: &str| format!("{incarnation}/{}/{}/{}/{step}", process.name, event.organization, event.reference());
-    let entry = |key, kind, name, body, after: chrono::TimeDelta, problem| Entry {
+    let entry = |key, kind, name, lane, body, after: chrono::TimeDelta, problem| Entry {
         key,
         organization: event.organization,
         kind,
         name,
-        lane: if matches!(name, "ChargeWhenDue" | "RetryCharge") { Lane::Paced } else { Lane::Prompt },
+        lane,
         body,
         correlation: event.metadata.correlation,
         causation: event.reference(),
@@ -182,18 +182,38 @@ fn steps(process: &Process, event: &Recorded, incarnation: i32) -> Vec<Entry> {
                 match step {
                     Step::Command { name, body, otherwise } => {
                         let otherwise = otherwise.map(|(name, body)| json!({ "name": name, "body": body }));
-                        entry(key, "command", name, json!({ "body": body, "otherwise": otherwise }), zero, None)
+                        entry(
+                            key,
+                            "command",
+                            name,
+                            Lane::Prompt,
+                            json!({ "body": body, "otherwise": otherwise }),
+                            zero,
+                            None,
+                        )
                     }
                     Step::Effect { effect, after } => match serde_json::to_value(&effect) {
-                        Ok(body) => entry(key, "effect", effect.name(), body, after, None),
-                        Err(error) => entry(key, "effect", effect.name(), json!(null), after, Some(error.to_string())),
+                        Ok(body) => entry(key, "effect", effect.name(), lane(&effect), body, after, None),
+                        Err(error) => {
+                            let problem = Some(error.to_string());
+                            entry(key, "effect", effect.name(), lane(&effect), json!(null), after, problem)
+                        }
                     },
                 }
             })
             .collect(),
         Err(error) => {
             tracing::error!(process = process.name, event = event.reference(), %error, "a process cannot react");
-            vec![entry(key("failed"), "effect", "React", json!(null), zero, Some(error.to_string()))]
+            vec![entry(key("failed"), "effect", "React", Lane::Prompt, json!(null), zero, Some(error.to_string()))]
         }
+    }
+}
+
+/// Charges and programme texts come in thousands; who waits for a code or an answer does not wait behind them.
+const fn lane(effect: &Effect) -> Lane {
+    match effect {
+        Effect::ChargeWhenDue { .. } | Effect::RetryCharge { .. } => Lane::Paced,
+        Effect::SendText { class: TextClass::Programme, .. } => Lane::Texts,
+        _ => Lane::Prompt,
     }
 }

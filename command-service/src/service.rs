@@ -32,6 +32,7 @@ impl CommandSide {
             providers,
             credentials: Credentials::new(host.store.keyring()),
             pace: Arc::new(Pace::new(host.settings.charges_per_second)),
+            text_pace: Arc::new(Pace::new(host.settings.texts_per_second)),
         };
         Self { effects, work: Arc::default() }
     }

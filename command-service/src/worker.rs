@@ -147,6 +147,9 @@ impl Worker {
         let left = free - i64::try_from(claimed.len()).unwrap_or(free);
         let paced = left.min(self.effects.pace.available());
         claimed.extend(outbox::claim(pool, self.holder, now, Lane::Paced, paced).await?);
+        let left = free - i64::try_from(claimed.len()).unwrap_or(free);
+        let texts = left.min(self.effects.text_pace.available());
+        claimed.extend(outbox::claim(pool, self.holder, now, Lane::Texts, texts).await?);
         locked(&self.under_way).extend(claimed.iter().map(|task| task.key.clone()));
         Ok(claimed)
     }

@@ -8,7 +8,7 @@ use crate::{
     cli::{Place, SandboxArgs},
     failure::Failure,
 };
-use command_service::providers::{SANDBOX_RESEND_WEBHOOKS, SANDBOX_STRIPE_WEBHOOKS};
+use command_service::providers::{SANDBOX_RESEND_WEBHOOKS, SANDBOX_STRIPE_WEBHOOKS, SANDBOX_TWILIO_TOKEN};
 
 pub async fn run(place: &Place, args: &SandboxArgs) -> Result<ExitCode, Failure> {
     let target = |path: &str, secret: &str| {
@@ -26,6 +26,7 @@ pub async fn run(place: &Place, args: &SandboxArgs) -> Result<ExitCode, Failure>
         state_file,
         stripe_webhooks: target("/webhooks/stripe", SANDBOX_STRIPE_WEBHOOKS),
         resend_webhooks: target("/webhooks/resend", SANDBOX_RESEND_WEBHOOKS),
+        twilio_webhooks: target("/webhooks/twilio/inbound", SANDBOX_TWILIO_TOKEN),
         ..SandboxConfig::default()
     })
     .await?;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use command_service::{
     Providers,
-    providers::{SANDBOX_RESEND_WEBHOOKS, SANDBOX_STRIPE_WEBHOOKS, missing},
+    providers::{SANDBOX_RESEND_WEBHOOKS, SANDBOX_STRIPE_WEBHOOKS, SANDBOX_TWILIO_TOKEN, missing},
 };
 use event_store::BusinessClock;
 use host::{Settings, stop::until_told};
@@ -67,6 +67,7 @@ pub async fn start_sandbox(
         state_file,
         stripe_webhooks: target("/webhooks/stripe", SANDBOX_STRIPE_WEBHOOKS),
         resend_webhooks: target("/webhooks/resend", SANDBOX_RESEND_WEBHOOKS),
+        twilio_webhooks: target("/webhooks/twilio/inbound", SANDBOX_TWILIO_TOKEN),
         clock: sandbox::BusinessClock::new(move || clock.now()),
         ..SandboxConfig::default()
     })

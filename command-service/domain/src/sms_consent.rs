@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 pub use self::{
     authorize::{Authority, AuthorizeText, ReviewSmsConsent},
-    inbound::{DecideHeldText, REPLY_WITHIN, RecordInboundText},
+    inbound::{DecideHeldText, ProviderReading, REPLY_WITHIN, RecordInboundText},
     opt_in::{ConfirmSmsConsent, RecordSmsConsent, RequestSmsCode, ShowDisclosure},
     revoke::{RecordProviderBlock, RecordUndeliverable, RecordVerbalOptOut, ReportNumberReassigned, RevokeSmsConsent},
 };

@@ -3,8 +3,10 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{
     AutopayId, InboundId, InvoiceId, JobId, MessageId, Money, PaymentId, PropertyId, Purpose, RefundId, ResidentId,
-    SetupId, SignInId, StripeAccountId, TextId, autopay::PauseReason, suppression::SuppressionCause,
-    text_message::KeywordReply,
+    SetupId, SignInId, StripeAccountId, TextId,
+    autopay::PauseReason,
+    suppression::SuppressionCause,
+    text_message::{KeywordReply, TextClass},
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +61,12 @@ pub enum Effect {
     SuppressAddress { message_id: MessageId, cause: SuppressionCause },
     /// Find out whom to text in which language, and request the text.
     ComposeText { text_id: TextId, occasion: TextOccasion, cause: String },
+    /// Look at everything once more, freeze and hand over a text.
+    SendText { text_id: TextId, class: TextClass },
+    /// Act on the code with which a text failed.
+    ActOnTextError { text_id: TextId, code: u32 },
+    /// Request a text anew that did not arrive for a passing reason.
+    SendTextAgain { text_id: TextId, code: u32 },
     /// Work off the next chunk of a job.
     RunJob { job_id: JobId, after: u32 },
     /// Destroy a resident's keys.
@@ -149,6 +157,9 @@ impl Effect {
             Self::SendEmail { .. } => "SendEmail",
             Self::SuppressAddress { .. } => "SuppressAddress",
             Self::ComposeText { .. } => "ComposeText",
+            Self::SendText { .. } => "SendText",
+            Self::ActOnTextError { .. } => "ActOnTextError",
+            Self::SendTextAgain { .. } => "SendTextAgain",
             Self::RunJob { .. } => "RunJob",
             Self::DestroyKeys { .. } => "DestroyKeys",
         }

@@ -1,11 +1,21 @@
 //! Which texts follow from what happened. Whether one may be sent is decided when it is, in the order of the consent itself.
 
+use chrono::TimeDelta;
 use domain::sms_consent::ReviewSmsConsent;
-use events::{AutopayEvent, InvoiceEvent, InvoiceId, Recorded, ResidentEvent, ResidentId, SmsConsentEvent, TextId};
+use events::{
+    AutopayEvent, InvoiceEvent, InvoiceId, Recorded, ResidentEvent, ResidentId, SmsConsentEvent, TextId,
+    TextMessageEvent,
+};
 
 use crate::{Effect, Step, effect::TextOccasion, reaction::Reaction};
 
+/// Business time before a text is tried anew that did not arrive for a passing reason.
+const ANEW: TimeDelta = TimeDelta::minutes(15);
+
 pub fn react(event: &Recorded) -> Reaction {
+    if let Some(change) = event.event::<TextMessageEvent>()? {
+        return Ok(sending(TextId(event.stream_id), &change));
+    }
     if let Some(change) = event.event::<InvoiceEvent>()? {
         let invoice_id = InvoiceId(event.stream_id);
         return Ok(match change {
@@ -73,6 +83,32 @@ pub fn react(event: &Recorded) -> Reaction {
         | SmsConsentEvent::TextAuthorized { .. }
         | SmsConsentEvent::OptInRefused { .. } => vec![],
     })
+}
+
+/// What a text itself leads to.
+fn sending(text_id: TextId, change: &TextMessageEvent) -> Vec<Step> {
+    match change {
+        TextMessageEvent::TextRequested { content, .. } => {
+            vec![Step::effect(Effect::SendText { text_id, class: content.class() })]
+        }
+        TextMessageEvent::TextUndelivered { code: Some(code) }
+        | TextMessageEvent::TextFailed { code: Some(code), .. } => {
+            vec![
+                Step::effect(Effect::ActOnTextError { text_id, code: *code }),
+                Step::Effect { effect: Effect::SendTextAgain { text_id, code: *code }, after: ANEW },
+            ]
+        }
+        TextMessageEvent::TextSuppressed { .. }
+        | TextMessageEvent::TextDeferred { .. }
+        | TextMessageEvent::TextSending { .. }
+        | TextMessageEvent::TextAccepted { .. }
+        | TextMessageEvent::TextSent {}
+        | TextMessageEvent::TextDelivered {}
+        | TextMessageEvent::TextUndelivered { code: None }
+        | TextMessageEvent::TextFailed { code: None, .. }
+        | TextMessageEvent::TextOutcomeUnknown { .. }
+        | TextMessageEvent::TextOutcomeDecided { .. } => vec![],
+    }
 }
 
 /// One text per cause: its id follows from the event.

@@ -12,6 +12,7 @@ mod refunds;
 mod reminders;
 mod setups;
 mod text_occasions;
+mod texts;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,6 +29,7 @@ pub use accounts::status_of;
 pub use payments::{record_snapshot, remember, remember_as};
 pub use refunds::report as refund_report;
 pub use setups::{STREAM as AUTOPAY, record as record_setup};
+pub use texts::{facts_of_property, preview_of, report as text_report};
 
 /// Does effects.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct Effects {
     pub credentials: Credentials,
     /// Shared by all that begin charges in this process.
     pub pace: Arc<Pace>,
+    /// Shared by all that hand texts over in this process.
+    pub text_pace: Arc<Pace>,
 }
 
 impl Effects {
@@ -74,6 +78,9 @@ impl Effects {
             Effect::ComposeText { text_id, occasion, cause } => {
                 text_occasions::compose(self, task, text_id, occasion, cause).await
             }
+            Effect::SendText { text_id, .. } => texts::send(self, task, text_id).await,
+            Effect::ActOnTextError { text_id, code } => texts::act(self, task, text_id, code).await,
+            Effect::SendTextAgain { text_id, code } => texts::again(self, task, text_id, code).await,
             Effect::RunJob { job_id, after } => jobs::run(self, task, job_id, after).await,
             Effect::DestroyKeys { resident_id, purposes } => erasure::destroy(self, task, resident_id, &purposes).await,
         }

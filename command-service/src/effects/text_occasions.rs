@@ -10,9 +10,6 @@ use crate::{
     outbox::{Done, Task},
 };
 
-/// The version of the wording, in all languages alike.
-const TEMPLATE: u32 = 1;
-
 /// Notes what is to be told to whom. Where the property has this kind of text switched off, nobody is to be told anything.
 pub async fn compose(
     effects: &Effects,
@@ -31,15 +28,16 @@ pub async fn compose(
         }
     }
     let resident: Resident = effects.engine.state(task.organization, resident_id.0).await?;
-    let language = resident.record.as_ref().map_or(Language::En, |record| record.language);
+    let wanted = resident.record.as_ref().map_or(Language::En, |record| record.language);
+    let (language, fallback) = letters::choose_text(content.kind(), wanted);
     let command = RequestText {
         text_id,
         resident_id,
         property_id,
+        template: letters::text_version(content.kind()),
         content,
         language,
-        fallback: false,
-        template: TEMPLATE,
+        fallback,
         cause,
     };
     effects.engine.execute(command, &effects.ask(task)).await?;

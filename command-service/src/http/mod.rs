@@ -2,6 +2,7 @@
 
 mod commands;
 mod links;
+mod previews;
 mod sign_in;
 mod tokens;
 mod webhooks;
@@ -59,6 +60,9 @@ pub fn routes(state: CommandState) -> impl Endpoint<Output = Response> {
         .at("/sign-in", get(sign_in::page))
         .at("/webhooks/stripe", post(webhooks::from_stripe))
         .at("/webhooks/resend", post(webhooks::from_resend))
+        .at(integrations::twilio::webhook::STATUS_PATH, post(webhooks::from_twilio))
+        .at(integrations::twilio::webhook::INBOUND_PATH, post(webhooks::from_twilio))
+        .at("/v1/text-previews", post(previews::preview))
         .data(state.authenticator.clone())
         .data(state)
         .map_to_response()

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use edge::Problem;
-use integrations::{resend, stripe};
+use integrations::{resend, stripe, twilio};
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use serde_json::json;
 
@@ -33,6 +33,28 @@ pub async fn from_resend(state: Data<&CommandState>, request: &Request, body: Bo
         .map_err(|problem| Problem::malformed(format!("the signature is not accepted: {problem}")))?;
     let id = headers.id.map_or_else(|| digest(&raw), ToOwned::to_owned);
     accept(&state, "resend", &id, &raw).await
+}
+
+/// Callbacks about texts, and texts of people. The answer is empty in Twilio's own language: we answer texts ourselves.
+#[handler]
+pub async fn from_twilio(state: Data<&CommandState>, request: &Request, body: Body) -> Result<Response, Problem> {
+    let raw = bytes(body, LARGEST_WEBHOOK).await?;
+    let providers = &state.effects.providers;
+    let path_and_query = request.original_uri().path_and_query().map_or("/", |known| known.as_str());
+    let received = twilio::webhook::Received {
+        // What Twilio called, whatever a proxy made of host and scheme.
+        address: &format!("{}{path_and_query}", providers.public_url),
+        content_type: request.content_type(),
+        signature: request.header("x-twilio-signature"),
+        body: &raw,
+    };
+    twilio::webhook::verify(&received, &providers.twilio_webhook_tokens)
+        .map_err(|problem| Problem::malformed(format!("the signature is not accepted: {problem}")))?;
+    let kept = twilio::webhook::envelope(path_and_query, request.content_type(), &raw);
+    let id = twilio::webhook::identity(&kept).unwrap_or_else(|| digest(&kept));
+    accept(&state, "twilio", &id, &kept).await?;
+    let empty = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
+    Ok(Response::builder().status(StatusCode::OK).content_type("text/xml; charset=utf-8").body(empty))
 }
 
 async fn accept(state: &CommandState, provider: &str, id: &str, raw: &[u8]) -> Result<Response, Problem> {

@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "outbox", include_str!("../../../schemas/sql/0005_outbox.sql")),
     (6, "texts", include_str!("../../../schemas/sql/0006_texts.sql")),
     (7, "transparency", include_str!("../../../schemas/sql/0007_transparency.sql")),
+    (8, "text_lane", include_str!("../../../schemas/sql/0008_text_lane.sql")),
 ];
 
 #[derive(Debug)]

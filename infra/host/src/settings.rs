@@ -20,6 +20,11 @@ pub struct Settings {
     pub client_address_header: Option<String>,
     pub stripe_api: String,
     pub resend_api: String,
+    pub twilio_api: String,
+    /// `twilio`, or `off` where no texts are wanted; `PROPTY_TEXTS`.
+    pub texts: Texting,
+    /// How many texts are handed over in a second, in each worker: what the sender is registered for.
+    pub texts_per_second: u32,
     /// How many charges autopay begins in a second, in each worker. Stripe allows 100 calls a second in all, and a charge takes
     /// about three.
     pub charges_per_second: u32,
@@ -39,6 +44,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Whether texts are sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Texting {
+    #[default]
+    Twilio,
+    Off,
+}
+
 /// From the environment, never from a file.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
@@ -50,8 +64,20 @@ pub struct Secrets {
     pub resend_key: Option<Secret>,
     /// `RESEND_WEBHOOK_SECRETS`.
     pub resend_webhooks: Vec<Secret>,
+    /// `TWILIO_ACCOUNT_SID`, `TWILIO_AUTH_TOKEN` and `TWILIO_MESSAGING_SERVICE_SID`.
+    pub twilio: Option<Twilio>,
+    /// `TWILIO_WEBHOOK_TOKENS`, comma-separated, where webhooks are signed with others than the token itself: during a rotation.
+    pub twilio_webhooks: Vec<Secret>,
     /// `PROPTY_MASTER_KEY`, 32 bytes in base64; a file in the data folder otherwise.
     pub master_key: Option<Secret>,
+}
+
+/// Whose texts they are.
+#[derive(Debug, Clone)]
+pub struct Twilio {
+    pub account_sid: String,
+    pub auth_token: Secret,
+    pub messaging_service: String,
 }
 
 impl Default for Settings {
@@ -63,6 +89,9 @@ impl Default for Settings {
             client_address_header: None,
             stripe_api: "https://api.stripe.com".to_owned(),
             resend_api: "https://api.resend.com".to_owned(),
+            twilio_api: "https://api.twilio.com".to_owned(),
+            texts: Texting::default(),
+            texts_per_second: 3,
             charges_per_second: 20,
             checkpoints: None,
             log_format: LogFormat::Text,
@@ -121,11 +150,30 @@ impl Settings {
         if let Some(file) = variable("PROPTY_CHECKPOINTS") {
             settings.checkpoints = Some(file.into());
         }
+        if let Some(pace) = variable("PROPTY_TEXTS_PER_SECOND") {
+            settings.texts_per_second = pace.parse().map_err(|_| SettingsError::Variable {
+                name: "PROPTY_TEXTS_PER_SECOND",
+                why: format!("{pace:?} is not a whole number"),
+            })?;
+        }
+        match variable("PROPTY_TEXTS").as_deref() {
+            None => {}
+            Some("twilio") => settings.texts = Texting::Twilio,
+            Some("off") => settings.texts = Texting::Off,
+            Some(other) => {
+                return Err(SettingsError::Variable {
+                    name: "PROPTY_TEXTS",
+                    why: format!("{other:?} is neither twilio nor off"),
+                });
+            }
+        }
         settings.secrets = Secrets {
             stripe_key: variable("STRIPE_SECRET_KEY").map(Secret::new),
             stripe_webhooks: list("STRIPE_WEBHOOK_SECRETS"),
             resend_key: variable("RESEND_API_KEY").map(Secret::new),
             resend_webhooks: list("RESEND_WEBHOOK_SECRETS"),
+            twilio: twilio()?,
+            twilio_webhooks: list("TWILIO_WEBHOOK_TOKENS"),
             master_key: variable("PROPTY_MASTER_KEY").map(Secret::new),
         };
         Ok(settings)
@@ -135,6 +183,22 @@ impl Settings {
     pub fn public_url(&self) -> String {
         let url = self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen));
         url.trim_end_matches('/').to_owned()
+    }
+}
+
+/// All three of Twilio's variables, or none: with a part of them nothing could be sent, and nobody would know.
+fn twilio() -> Result<Option<Twilio>, SettingsError> {
+    let names = ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_MESSAGING_SERVICE_SID"];
+    match names.map(variable) {
+        [Some(account_sid), Some(token), Some(messaging_service)] => {
+            Ok(Some(Twilio { account_sid, auth_token: Secret::new(token), messaging_service }))
+        }
+        [None, None, None] => Ok(None),
+        given => {
+            let missing =
+                names.iter().zip(&given).find(|(_, value)| value.is_none()).map_or(names[0], |(name, _)| name);
+            Err(SettingsError::Variable { name: missing, why: "it is missing beside the others of Twilio".to_owned() })
+        }
     }
 }
 

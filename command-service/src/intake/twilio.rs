@@ -1,0 +1,89 @@
+//! Twilio's notices: what became of a text, and what people write.
+
+use domain::{
+    TextMessage,
+    inbound_text::{INSTALLATION, KeepUnknownText},
+    sms_consent::{ProviderReading, RecordInboundText},
+    text_message::{RecordText, TextReport},
+};
+use events::{InboundId, OrganizationId, Phone, TextId};
+use integrations::twilio::webhook::{Answered, InboundNotice, StatusNotice, TwilioNotice, parse};
+
+use super::{Verdict, ask};
+use crate::{
+    Fault,
+    effects::{Effects, text_report},
+    recipients,
+};
+
+pub(super) async fn understand(effects: &Effects, raw: &[u8]) -> Result<Verdict, Fault> {
+    match parse(raw) {
+        Ok(TwilioNotice::Status(notice)) => status(effects, &notice).await,
+        Ok(TwilioNotice::Inbound(notice)) => inbound(effects, notice).await,
+        Err(_) => Ok(Verdict::Ignored("not readable as a webhook")),
+    }
+}
+
+/// Bound by our own id, which is part of the signed address: it may come before the answer to our call.
+async fn status(effects: &Effects, notice: &StatusNotice) -> Result<Verdict, Fault> {
+    let (Some(organization), Some(text)) = (notice.organization.map(OrganizationId), notice.text) else {
+        return Ok(Verdict::Ignored("not one of our texts"));
+    };
+    let known: TextMessage = match effects.engine.state(organization, text).await {
+        Ok(known) => known,
+        Err(Fault::Missing) => return Ok(Verdict::Ignored("not one of our texts")),
+        Err(fault) => return Err(fault),
+    };
+    if known.frozen.is_none() {
+        return Ok(Verdict::Ignored("not handed over by us"));
+    }
+    if known.provider_id.as_ref().is_some_and(|known| *known != notice.sid) {
+        return Ok(Verdict::Ignored("about another text than the one that was accepted"));
+    }
+    let accepted = TextReport::Accepted { provider_id: notice.sid.clone() };
+    let event = format!("{}/{}", notice.sid, notice.word);
+    for report in [Some(accepted), text_report(notice.status, notice.error)].into_iter().flatten() {
+        let command = RecordText { text_id: TextId(text), report };
+        effects.engine.execute(command, &ask(organization, "twilio", &event)).await?;
+    }
+    Ok(Verdict::Done)
+}
+
+/// A number that several have, here or in other organizations, speaks for all of them; one of them answers.
+async fn inbound(effects: &Effects, notice: InboundNotice) -> Result<Verdict, Fault> {
+    let Ok(number) = Phone::parse(&notice.from) else {
+        return Ok(Verdict::Ignored("not from a telephone number"));
+    };
+    let received_at = effects.engine.clock().now();
+    let answered_by_provider = notice.answered.map(|answered| match answered {
+        Answered::Stop => ProviderReading::Stop,
+        Answered::Help => ProviderReading::Help,
+        Answered::Start => ProviderReading::Start,
+    });
+    let whose = recipients::of_number(&effects.engine, &number).await?;
+    if whose.is_empty() {
+        let command = KeepUnknownText {
+            inbound_id: InboundId::derived(INSTALLATION.0, &notice.sid),
+            number,
+            body: notice.body,
+            provider_id: notice.sid.clone(),
+            received_at,
+        };
+        effects.engine.execute(command, &ask(INSTALLATION, "twilio", &notice.sid)).await?;
+        return Ok(Verdict::Done);
+    }
+    for (index, (organization, resident_id)) in whose.into_iter().enumerate() {
+        let command = RecordInboundText {
+            resident_id,
+            inbound_id: InboundId::derived(resident_id.0, &notice.sid),
+            number: number.clone(),
+            body: notice.body.clone(),
+            provider_id: notice.sid.clone(),
+            received_at,
+            answered_by_provider,
+            answers: index == 0,
+        };
+        effects.engine.execute(command, &ask(organization, "twilio", &notice.sid)).await?;
+    }
+    Ok(Verdict::Done)
+}
