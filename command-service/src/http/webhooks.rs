@@ -40,7 +40,7 @@ pub async fn from_resend(state: Data<&CommandState>, request: &Request, body: Bo
 pub async fn from_twilio(state: Data<&CommandState>, request: &Request, body: Body) -> Result<Response, Problem> {
     let raw = bytes(body, LARGEST_WEBHOOK).await?;
     let providers = &state.effects.providers;
-    let path_and_query = request.original_uri().path_and_query().map_or("/", |known| known.as_str());
+    let path_and_query = request.uri().path_and_query().map_or("/", |known| known.as_str());
     let received = twilio::webhook::Received {
         // What Twilio called, whatever a proxy made of host and scheme.
         address: &format!("{}{path_and_query}", providers.public_url),

@@ -178,13 +178,16 @@ impl House {
             providers: Providers {
                 stripe: Arc::new(gateway.expect("a gateway")),
                 mail: Arc::new(mail.expect("mail")),
+                texts: None,
                 stripe_webhook_secrets: vec![Secret::from(STRIPE_SECRET)],
                 resend_webhook_secrets: vec![Secret::from(RESEND_SECRET)],
+                twilio_webhook_tokens: Vec::new(),
                 public_url: "https://propty.example.org".to_owned(),
                 mail_from: "hello@propty.example.org".to_owned(),
             },
             credentials,
             pace: Arc::new(Pace::new(1_000_000)),
+            text_pace: Arc::new(Pace::new(1_000_000)),
         };
         let board = sandbox.switchboard();
         let browser = reqwest::Client::builder().no_proxy().build().expect("a browser");

@@ -27,4 +27,6 @@ mod retries;
 mod scope;
 mod server;
 mod setups;
+mod texting;
+mod texts;
 mod world;

@@ -13,7 +13,7 @@ use crate::world::World;
 
 type Event = (String, String, i64, String);
 
-async fn everything(world: &World) -> (Vec<Event>, [usize; 6], usize) {
+async fn everything(world: &World) -> (Vec<Event>, [usize; 6], usize, usize) {
     let events = sqlx::query_as(
         "select aggregate_type, aggregate_id, sequence, event_type from log.events
          order by aggregate_type, aggregate_id, sequence",
@@ -21,7 +21,7 @@ async fn everything(world: &World) -> (Vec<Event>, [usize; 6], usize) {
     .fetch_all(world.pool())
     .await
     .expect("events");
-    (events, world.stripe.counts(), world.mail.sent().len())
+    (events, world.stripe.counts(), world.mail.sent().len(), world.texts.sent().len())
 }
 
 /// Does every row of the outbox again: alone, once more, and by two workers at the same time.

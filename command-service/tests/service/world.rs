@@ -22,10 +22,11 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
-    fakes::{mail::FakeMail, stripe::FakeStripe},
+    fakes::{mail::FakeMail, stripe::FakeStripe, texts::FakeTexts},
     server::{connect, server},
 };
 
+pub const TWILIO_TOKEN: &str = "twilio-token";
 pub const STRIPE_SECRETS: [&str; 2] = ["whsec_new", "whsec_old"];
 
 /// An id of the commands' examples.
@@ -44,6 +45,7 @@ pub struct World {
     pub effects: Effects,
     pub stripe: Arc<FakeStripe>,
     pub mail: Arc<FakeMail>,
+    pub texts: Arc<FakeTexts>,
     pub organization: OrganizationId,
     /// One for all: each has a connection of its own until the database is closed.
     sequencer: Sequencer,
@@ -71,7 +73,7 @@ impl World {
         let store = Arc::new(Store::new(database.engine.clone(), keyring, positions.clone()));
         reactor::register(&store).await.expect("checkpoints");
         let clock = BusinessClock::open(database.engine.clone()).await.expect("a clock");
-        let (stripe, mail) = (Arc::new(FakeStripe::default()), Arc::new(mail));
+        let (stripe, mail, texts) = (Arc::new(FakeStripe::default()), Arc::new(mail), Arc::new(FakeTexts::default()));
         let credentials = Credentials::new(store.keyring());
         let effects = Effects {
             engine: Engine::new(store, clock),
@@ -79,19 +81,22 @@ impl World {
             providers: Providers {
                 stripe: stripe.clone(),
                 mail: mail.clone(),
+                texts: Some(texts.clone()),
                 stripe_webhook_secrets: STRIPE_SECRETS.map(Secret::from).to_vec(),
                 resend_webhook_secrets: Vec::new(),
+                twilio_webhook_tokens: vec![Secret::from(TWILIO_TOKEN)],
                 public_url: "https://propty.example.org".to_owned(),
                 mail_from: "hello@propty.example.org".to_owned(),
             },
             credentials,
             pace: Arc::new(Pace::new(1_000_000)),
+            text_pace: Arc::new(Pace::new(1_000_000)),
         };
         stripe.follow(effects.engine.clock().clone());
         let organization = OrganizationId(Uuid::now_v7());
         let sequencer = Sequencer::new(database.engine.clone(), positions);
         let currency = "CAD";
-        Self { admin, database, effects, stripe, mail, organization, sequencer, currency }
+        Self { admin, database, effects, stripe, mail, texts, organization, sequencer, currency }
     }
 
     pub fn pool(&self) -> &PgPool {

@@ -2,6 +2,7 @@
 
 pub mod mail;
 pub mod stripe;
+pub mod texts;
 
 use std::{
     collections::VecDeque,
