@@ -361,6 +361,8 @@ pub enum Measured {
     Query,
     /// Charges by autopay, all due at once.
     Charging,
+    /// The log verified, disclosed, and signed.
+    Audit,
     Start,
     Memory,
 }

@@ -6,7 +6,7 @@ use command_service::{
     Providers, Registry, openapi, outbox,
     service::{CommandSide, authenticator},
 };
-use event_store::{BusinessClock, positions};
+use event_store::{BusinessClock, checkpointer, positions};
 use host::{Stop, http};
 use poem::{
     Endpoint, EndpointExt, Response, Route, get, handler,
@@ -146,6 +146,12 @@ async fn metrics(shown: Data<&Shown>) -> poem::Result<Response> {
         let _ = writeln!(text, "propty_read_model_lag{{model=\"{}\"}} {}", model.name, model.lag);
         let _ = writeln!(text, "propty_read_model_stalled{{model=\"{}\"}} {}", model.name, model.stalled.len());
     }
+    let (unsigned, refused) = checkpointer::standing(pool).await.map_err(failed)?;
+    let _ = writeln!(
+        text,
+        "# TYPE propty_log_unsigned gauge\npropty_log_unsigned {unsigned}\n# TYPE propty_log_refused gauge\npropty_log_refused {}",
+        refused.len()
+    );
     text.push_str("# TYPE propty_outbox gauge\n");
     for (state, count) in outbox::counts(pool).await.map_err(failed)? {
         let _ = writeln!(text, "propty_outbox{{state=\"{state}\"}} {count}");

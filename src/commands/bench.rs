@@ -1,5 +1,6 @@
 //! `propty bench`: this machine against plain postgres-es and single inserts, in the same run. It reports and asserts nothing.
 
+mod auditing;
 mod baseline;
 mod charging;
 mod child;
@@ -99,6 +100,9 @@ async fn measure(scratch: &Scratch, settings: &Settings, size: Size, wanted: Wan
     let report = report?;
     if wanted.has(Measured::Charging, "autopay's machinery") {
         figures.extend(charging::figures(scratch, settings, size).await?);
+    }
+    if wanted.has(Measured::Audit, "verification, bundles and checkpoints") {
+        figures.extend(auditing::figures(scratch, settings, size).await?);
     }
     if scratch.is_private() && wanted.has(Measured::Start, "start to ready") {
         figures.extend(starting::figures(scratch).await?);

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use command_service::outbox;
-use event_store::positions;
+use event_store::{
+    checkpointer::{self, Refusal},
+    positions,
+};
 use projections::{
     QueryError, Visibility,
     autopay::{Run, run as autopay_run},
@@ -34,6 +37,7 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
     let tasks = outbox::counts(pool).await?;
     let lanes = outbox::lanes(pool, node.clock.now()).await?;
     let today = todays_run(pool, &models, node.clock.now()).await?;
+    let (unsigned, refused) = checkpointer::standing(pool).await?;
     let webhooks: Vec<(String, i64)> =
         sqlx::query_as("select state, count(*) from engine.webhooks group by state order by state")
             .fetch_all(pool)
@@ -49,7 +53,7 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
             })
             .collect();
         let value = json!({
-            "log": { "events": head, "unordered": waiting }, "read_models": models,
+            "log": { "events": head, "unordered": waiting, "unsigned": unsigned, "refused": refused.len() }, "read_models": models,
             "outbox": tasks.iter().map(|(state, count)| (state.clone(), json!(count))).collect::<serde_json::Map<_, _>>(),
             "lanes": lanes.iter().map(|lane| (lane.lane.clone(), json!({
                 "due": lane.due, "under_way": lane.under_way, "later": lane.later, "oldest_seconds": lane.oldest.round(),
@@ -59,7 +63,13 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
         });
         return Ok(format!("{value:#}\n"));
     }
-    let mut text = format!("log          {head} events, {waiting} not ordered yet\n");
+    let mut text = format!("log          {head} events, {waiting} not ordered yet, {unsigned} not signed yet\n");
+    for Refusal { organization, position, reason } in refused {
+        let _ = writeln!(
+            text,
+            "TAMPERED     organization {organization}, position {position}: {reason}; see `propty audit verify`"
+        );
+    }
     for model in models {
         let generation = model.generation.map_or_else(|| "none".to_owned(), |number| format!("g{number}"));
         let _ = write!(text, "read model   {:<16} {generation:<5} {} behind", model.name, model.lag);

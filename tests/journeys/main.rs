@@ -1,6 +1,7 @@
 //! Journeys: the binary driven from outside, as people and providers do.
 
 mod apart;
+mod audit;
 mod authorization;
 mod autopay;
 mod bad_input;

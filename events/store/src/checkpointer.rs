@@ -410,6 +410,31 @@ impl Checkpointer {
     }
 }
 
+/// How many events no checkpoint covers, and the logs that are refused.
+pub async fn standing(pool: &PgPool) -> Result<(i64, Vec<Refusal>), sqlx::Error> {
+    let unsigned = sqlx::query_scalar(
+        "select coalesce(sum(greatest(head.position - coalesce(last.size, 0), 0)), 0)::bigint
+         from log.heads head
+         left join lateral (
+             select size from log.checkpoints signed
+             where signed.organization_id = head.organization_id order by number desc limit 1
+         ) last on true",
+    )
+    .fetch_one(pool)
+    .await?;
+    let rows: Vec<(Uuid, i64, String)> = sqlx::query_as(
+        "select organization_id, position, reason from engine.checkpoint_refusals order by organization_id",
+    )
+    .fetch_all(pool)
+    .await?;
+    let refused = rows.into_iter().map(|(organization, position, reason)| Refusal {
+        organization: OrganizationId(organization),
+        position: size(position),
+        reason,
+    });
+    Ok((unsigned, refused.collect()))
+}
+
 fn unusable(witness: &Witness, source: io::Error) -> CheckpointError {
     CheckpointError::Witness { path: witness.path().display().to_string(), source }
 }

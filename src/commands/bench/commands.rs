@@ -89,7 +89,7 @@ pub async fn with_history(world: &World<'_>, baselines: &Baselines, size: Size) 
 }
 
 /// With the sequencer keeping up beside the callers.
-async fn sequenced(world: &World<'_>, callers: usize, count: usize) -> Result<f64, Failure> {
+pub async fn sequenced(world: &World<'_>, callers: usize, count: usize) -> Result<f64, Failure> {
     let store = &world.node.store;
     let units = world.units(count, 1).await?;
     world.order().await?;

@@ -82,6 +82,9 @@ impl World {
         let checked = self.propty(&["ledger", "check"]).await;
         let told = [checked.stdout, checked.stderr].concat();
         assert!(checked.status.success(), "the ledger does not hold: {}", String::from_utf8_lossy(&told));
+        let audited = self.propty(&["audit", "verify"]).await;
+        let told = [audited.stdout, audited.stderr].concat();
+        assert!(audited.status.success(), "the log does not verify: {}", String::from_utf8_lossy(&told));
         let log = self.propty_log();
         assert!(!log.contains("panicked"), "propty panicked:\n{log}");
     }
