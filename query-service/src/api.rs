@@ -34,7 +34,8 @@ use crate::{
     stripe_account::{StripeAccount, StripeAccountDetail},
     suppression::Suppression,
     text_message::{Text, TextDetail},
-    transparency::{self, ConsistencyProof, InclusionProof, LogCheckpoint, LogKeys},
+    transparency,
+    transparency_shape::{ConsistencyProof, InclusionProof, LogCheckpoint, LogKeys},
     unit::Unit,
 };
 

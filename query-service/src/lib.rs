@@ -47,6 +47,7 @@ mod stripe_account;
 mod suppression;
 mod text_message;
 mod transparency;
+mod transparency_shape;
 mod unit;
 
 pub use api::{Api, contract_routes, routes};

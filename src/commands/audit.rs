@@ -1,8 +1,9 @@
 //! `propty audit`: the log verified, disclosed with its proof, and the keys that sign it.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufReader, BufWriter},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -172,7 +173,9 @@ async fn disclose(
     let witness = node.settings.checkpoints.clone().map(Witness::new);
     let checkpointer = Checkpointer::new(pool.clone(), node.store.keyring().clone(), witness);
     checkpointer.cover(organization, u64::try_from(head.unwrap_or_default()).unwrap_or_default(), PATIENCE).await?;
-    let file = File::create(out).map_err(unusable(out))?;
+    // It has personal data in the clear.
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(out).map_err(unusable(out))?;
     let written = disclosure::bundle(&node.store, organization, resident, &texts, BufWriter::new(file)).await;
     if written.is_err() {
         // Half a bundle is none.

@@ -1,6 +1,9 @@
 //! The checkpointer: one leader extends each organization's tiles and signs where its tree stands. It never signs what does
 //! not continue what was signed before.
 
+mod continuity;
+mod standing;
+
 use std::{
     collections::HashMap,
     io,
@@ -9,8 +12,7 @@ use std::{
 };
 
 use events::OrganizationId;
-use futures_util::TryStreamExt;
-use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
+use sqlx::PgPool;
 use tokio::{
     sync::{OnceCell, watch},
     time::Instant,
@@ -19,12 +21,14 @@ use transparency::{Checkpoint, Hash, KeyPair, checkpoint, note};
 use uuid::Uuid;
 
 use crate::{
-    Keyring, Witness,
-    checkpoints::{self, size},
+    Keyring, Witness, checkpoints,
     keyring::KeyError,
     lease::{Lease, TERM},
-    signing, tree,
+    signing,
 };
+use continuity::{Extended, due, extend};
+
+pub use standing::standing;
 
 /// How often is looked for what was logged since.
 const PACE: Duration = Duration::from_secs(1);
@@ -85,22 +89,6 @@ pub enum CheckpointError {
     Late,
 }
 
-/// An organization whose log has grown, or whose key was replaced.
-struct Due {
-    organization: OrganizationId,
-    head: u64,
-    /// Zero before the first checkpoint.
-    number: i64,
-    signed: Option<(Seen, Uuid)>,
-}
-
-/// A checkpoint that can be signed.
-struct Extended {
-    due: Due,
-    tree: Seen,
-    tiles: Vec<(i16, i64, Hash)>,
-}
-
 impl Checkpointer {
     pub fn new(pool: PgPool, keyring: Keyring, witness: Option<Witness>) -> Self {
         Self {
@@ -119,7 +107,7 @@ impl Checkpointer {
         while !*stop.borrow() {
             let pause = match Lease::acquire(&self.pool, LEASE, self.holder).await {
                 Ok(Some(lease)) => {
-                    if let Err(error) = self.step(&lease).await {
+                    if let Err(error) = self.step_holding(&lease).await {
                         tracing::error!(%error, "no checkpoints can be signed");
                     }
                     PACE
@@ -153,7 +141,7 @@ impl Checkpointer {
                 return Ok(());
             }
             if let Some(lease) = Lease::acquire(&self.pool, LEASE, self.holder).await? {
-                let round = self.step(&lease).await;
+                let round = self.step_holding(&lease).await;
                 lease.release(&self.pool).await?;
                 let refused = round?.unwrap_or_default().refused;
                 if let Some(refusal) = refused.into_iter().find(|refusal| refusal.organization == organization) {
@@ -167,20 +155,35 @@ impl Checkpointer {
         }
     }
 
+    /// A step that may take longer than the lease's term: the first of a long log does.
+    async fn step_holding(&self, lease: &Lease) -> Result<Option<Round>, CheckpointError> {
+        let step = self.step(lease);
+        tokio::pin!(step);
+        loop {
+            tokio::select! {
+                done = &mut step => return done,
+                () = tokio::time::sleep(TERM / 3) => {
+                    Lease::acquire(&self.pool, LEASE, self.holder).await?;
+                }
+            }
+        }
+    }
+
     /// Signs for each organization whose log has grown: `None` when the lease is lost.
     pub async fn step(&self, lease: &Lease) -> Result<Option<Round>, CheckpointError> {
-        self.look_at_the_witness()?;
+        self.look_at_the_witness().await?;
         let current = signing::current(&self.pool, &self.keyring).await?;
         let mut connection = self.pool.acquire().await?;
         let (mut extended, mut round) = (Vec::new(), Round::default());
         for due in due(&mut connection, current).await? {
-            match self.extend(&mut connection, due).await? {
+            let seen = self.last_seen(due.organization);
+            match extend(&mut connection, due, seen).await? {
                 Ok(one) => extended.push(one),
                 Err(refusal) => round.refused.push(refusal),
             }
         }
         drop(connection);
-        self.tell(&round.refused).await?;
+        standing::tell(&self.pool, &round.refused).await?;
         if extended.is_empty() {
             return Ok(Some(round));
         }
@@ -200,25 +203,27 @@ impl Checkpointer {
         Ok(Some(round))
     }
 
-    fn look_at_the_witness(&self) -> Result<(), CheckpointError> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.is_some() {
+    async fn look_at_the_witness(&self) -> Result<(), CheckpointError> {
+        if self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             return Ok(());
         }
         let mut largest: HashMap<Uuid, Seen> = HashMap::new();
-        if let Some(witness) = &self.witness {
-            let read = witness.each(|line| {
-                let Ok(found) = line else { return };
-                let Some(organization) = found.checkpoint.organization() else { return };
-                let found = Seen { size: found.checkpoint.size, root: found.checkpoint.root };
-                let known = largest.entry(organization).or_insert(found);
-                if found.size > known.size {
-                    *known = found;
-                }
-            });
-            read.map_err(|source| unusable(witness, source))?;
+        if let Some(witness) = self.witness.clone() {
+            largest = tokio::task::spawn_blocking(move || {
+                let read = witness.each(|line| {
+                    let Ok(found) = line else { return };
+                    let Some(organization) = found.checkpoint.organization() else { return };
+                    let found = Seen { size: found.checkpoint.size, root: found.checkpoint.root };
+                    let known = largest.entry(organization).or_insert(found);
+                    if found.size > known.size {
+                        *known = found;
+                    }
+                });
+                read.map(|()| largest).map_err(|source| unusable(&witness, source))
+            })
+            .await??;
         }
-        *seen = Some(largest);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(largest);
         Ok(())
     }
 
@@ -230,76 +235,6 @@ impl Checkpointer {
     fn last_seen(&self, organization: OrganizationId) -> Option<Seen> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.as_ref()?.get(&organization.0).copied()
-    }
-
-    /// The tree as it stands now, if it continues everything that was signed.
-    async fn extend(
-        &self,
-        connection: &mut PgConnection,
-        due: Due,
-    ) -> Result<Result<Extended, Refusal>, CheckpointError> {
-        let organization = due.organization;
-        let refuse = |position: u64, reason: String| Ok(Err(Refusal { organization, position, reason }));
-        let base = due.signed.map_or(0, |(signed, _)| signed.size);
-        if due.head < base {
-            return refuse(due.head + 1, format!("the log ends before position {base}, which was signed"));
-        }
-        let seen = self.last_seen(organization).filter(|seen| seen.size > 0);
-        if let Some(seen) = seen.filter(|seen| seen.size > due.head) {
-            return refuse(due.head + 1, format!("the log ends before position {}, which was witnessed", seen.size));
-        }
-        let Some(mut tree) = tree::compact(connection, organization, base).await? else {
-            return refuse(base, "leaves or tiles of what was signed are missing".to_owned());
-        };
-        if due.signed.is_some_and(|(signed, _)| signed.root != tree.root()) {
-            return refuse(base, format!("positions 1 to {base} are not those that were signed"));
-        }
-        if let Some(seen) = seen.filter(|seen| seen.size <= base) {
-            let then = tree::compact(connection, organization, seen.size).await?;
-            if then.map(|then| then.root()) != Some(seen.root) {
-                return refuse(seen.size, format!("positions 1 to {} are not those that were witnessed", seen.size));
-            }
-        }
-        let early: bool = sqlx::query_scalar(
-            "select exists (select from log.tiles where organization_id = $1 and level = 1 and index >= $2)",
-        )
-        .bind(organization.0)
-        .bind(i64::try_from(base >> tree::TILE_HEIGHT).unwrap_or(i64::MAX))
-        .fetch_one(&mut *connection)
-        .await?;
-        if early {
-            return refuse(base + 1, "there are tiles of what was never signed".to_owned());
-        }
-        let mut tiles = Vec::new();
-        let mut rows = sqlx::query(
-            "select position, leaf from log.entries where organization_id = $1 and position > $2 and position <= $3
-             order by position",
-        )
-        .bind(organization.0)
-        .bind(i64::try_from(base).unwrap_or(i64::MAX))
-        .bind(i64::try_from(due.head).unwrap_or(i64::MAX))
-        .fetch(&mut *connection);
-        while let Some(row) = rows.try_next().await? {
-            let (position, expected) = (size(row.try_get("position")?), tree.size() + 1);
-            if position != expected {
-                return refuse(expected, "the event of this position is missing".to_owned());
-            }
-            tree.append(tree::hash(row.try_get("leaf")?)?, |node, hash| {
-                if node.height % tree::TILE_HEIGHT == 0 {
-                    let level = i16::try_from(node.height / tree::TILE_HEIGHT).unwrap_or(i16::MAX);
-                    tiles.push((level, i64::try_from(node.index).unwrap_or(i64::MAX), *hash));
-                }
-            });
-            if seen.is_some_and(|seen| seen.size == position && seen.root != tree.root()) {
-                return refuse(position, format!("positions 1 to {position} are not those that were witnessed"));
-            }
-        }
-        drop(rows);
-        if tree.size() < due.head {
-            return refuse(tree.size() + 1, format!("the log says that it has {} events", due.head));
-        }
-        let tree = Seen { size: tree.size(), root: tree.root() };
-        Ok(Ok(Extended { due, tree, tiles }))
     }
 
     /// The note, signed by the key that is current and, after a rotation, by the one before.
@@ -385,88 +320,8 @@ impl Checkpointer {
         transaction.commit().await?;
         Ok(true)
     }
-
-    /// Raises an alarm for each refusal that is new.
-    async fn tell(&self, refused: &[Refusal]) -> Result<(), CheckpointError> {
-        for Refusal { organization, position, reason } in refused {
-            let news = sqlx::query(
-                "insert into engine.checkpoint_refusals as known (organization_id, position, reason) values ($1, $2, $3)
-                 on conflict (organization_id) do update set position = $2, reason = $3, since = now()
-                 where (known.position, known.reason) <> ($2, $3)",
-            )
-            .bind(organization.0)
-            .bind(i64::try_from(*position).unwrap_or(i64::MAX))
-            .bind(reason)
-            .execute(&self.pool)
-            .await?;
-            if news.rows_affected() > 0 {
-                tracing::error!(
-                    organization.id = %organization, position, reason,
-                    "the log is not what was signed before: no checkpoint is signed until a person has looked"
-                );
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How many events no checkpoint covers, and the logs that are refused.
-pub async fn standing(pool: &PgPool) -> Result<(i64, Vec<Refusal>), sqlx::Error> {
-    let unsigned = sqlx::query_scalar(
-        "select coalesce(sum(greatest(head.position - coalesce(last.size, 0), 0)), 0)::bigint
-         from log.heads head
-         left join lateral (
-             select size from log.checkpoints signed
-             where signed.organization_id = head.organization_id order by number desc limit 1
-         ) last on true",
-    )
-    .fetch_one(pool)
-    .await?;
-    let rows: Vec<(Uuid, i64, String)> = sqlx::query_as(
-        "select organization_id, position, reason from engine.checkpoint_refusals order by organization_id",
-    )
-    .fetch_all(pool)
-    .await?;
-    let refused = rows.into_iter().map(|(organization, position, reason)| Refusal {
-        organization: OrganizationId(organization),
-        position: size(position),
-        reason,
-    });
-    Ok((unsigned, refused.collect()))
 }
 
 fn unusable(witness: &Witness, source: io::Error) -> CheckpointError {
     CheckpointError::Witness { path: witness.path().display().to_string(), source }
-}
-
-async fn due(connection: &mut PgConnection, current: Uuid) -> Result<Vec<Due>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select organization_id, coalesce(head.position, 0) as head, last.number, last.size, last.root, last.key_id
-         from log.heads head
-         left join lateral (
-             select number, size, root, key_id from log.checkpoints signed
-             where signed.organization_id = head.organization_id order by number desc limit 1
-         ) last on true
-         where last.size is distinct from head.position or last.key_id is distinct from $1",
-    )
-    .bind(current)
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(read).collect()
-}
-
-fn read(row: &PgRow) -> Result<Due, sqlx::Error> {
-    let signed = match row.try_get::<Option<i64>, _>("size")? {
-        None => None,
-        Some(covered) => {
-            let signed = Seen { size: size(covered), root: tree::hash(row.try_get("root")?)? };
-            Some((signed, row.try_get("key_id")?))
-        }
-    };
-    Ok(Due {
-        organization: OrganizationId(row.try_get("organization_id")?),
-        head: size(row.try_get("head")?),
-        number: row.try_get::<Option<i64>, _>("number")?.unwrap_or_default(),
-        signed,
-    })
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use events::OrganizationId;
 use sqlx::{PgConnection, Row};
-use transparency::CompactRange;
+use transparency::{CompactRange, Hash};
 use uuid::Uuid;
 
 use super::{
@@ -34,6 +34,10 @@ struct Current {
     position: u64,
     versions: HashMap<u64, i64>,
     marks: std::iter::Peekable<std::vec::IntoIter<Mark>>,
+    /// Those that the leaves have not reached yet.
+    tiles: HashMap<(i16, u64), Hash>,
+    /// The size of the last checkpoint.
+    signed: u64,
     /// The size up to which roots were as signed.
     sound: u64,
     is_broken: bool,
@@ -70,14 +74,12 @@ impl<'a> Walk<'a> {
             findings.push((position, format!("the stream's version {version} follows version {known}")));
         }
         *known = version;
-        let mut tiles = self.marks.tiles.get_mut(&organization);
-        let signed = self.marks.signed.get(&organization).copied().unwrap_or_default();
-        let reached = current.tree.size() + 1;
+        let (tiles, signed, reached) = (&mut current.tiles, current.signed, current.tree.size() + 1);
         let mut wrong = Vec::new();
         current.tree.append(tree::hash(leaf)?, |node, hash| {
             if node.height % tree::TILE_HEIGHT == 0 {
                 let level = i16::try_from(node.height / tree::TILE_HEIGHT).unwrap_or(i16::MAX);
-                let stored = tiles.as_mut().and_then(|tiles| tiles.remove(&(level, node.index)));
+                let stored = tiles.remove(&(level, node.index));
                 if stored.map_or(reached <= signed, |stored| stored != *hash) {
                     wrong.push(node);
                 }
@@ -118,6 +120,8 @@ impl<'a> Walk<'a> {
             position: 0,
             versions: HashMap::new(),
             marks: self.marks.roots.remove(&organization).unwrap_or_default().into_iter().peekable(),
+            tiles: self.marks.tiles.remove(&organization).unwrap_or_default(),
+            signed: self.marks.signed.remove(&organization).unwrap_or_default(),
             sound: 0,
             is_broken: false,
         }
@@ -125,15 +129,14 @@ impl<'a> Walk<'a> {
 
     fn leave(&mut self) {
         let Some(current) = self.current.take() else { return };
-        let Current { organization, position: end, marks, is_broken, .. } = current;
-        let signed = self.marks.signed.remove(&organization).unwrap_or_default();
+        let Current { organization, position: end, marks, tiles, signed, is_broken, .. } = current;
         self.report.events += end;
         self.report.unsigned += end.saturating_sub(signed);
         if !is_broken {
             if let Some(mark) = marks.max_by_key(|mark| mark.size).filter(|mark| mark.size > end) {
                 self.short(organization, end, &mark);
             }
-            if let Some(tile) = self.marks.tiles.get(&organization).and_then(|left| left.keys().min()) {
+            if let Some(tile) = tiles.keys().min() {
                 let first = (tile.1 << (u32::try_from(tile.0).unwrap_or_default() * tree::TILE_HEIGHT)) + 1;
                 self.find(
                     organization,
