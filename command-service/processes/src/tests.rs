@@ -93,7 +93,7 @@ fn the_names_that_keys_are_made_of_stay() {
     let names: Vec<_> = processes().iter().map(|process| process.name).collect();
     assert_eq!(
         names,
-        ["payments", "letters", "bounces", "accounts", "jobs", "erasure", "autopay", "reminders", "credits"]
+        ["payments", "letters", "bounces", "accounts", "jobs", "erasure", "autopay", "reminders", "credits", "texts"]
     );
     assert_eq!(recorded("invoice", json!({ "X": {} })).reference(), format!("invoice/{SUBJECT}/3"));
 }
@@ -469,12 +469,79 @@ fn whoever_leaves_has_autopay_ended() {
     leads_to_all(&recorded("resident", json!({ "ResidentStatusChanged": { "status": "Active" } })), "autopay", &[]);
 }
 
+/// A text's id follows from its cause.
+fn text_of(event: &Recorded) -> Value {
+    json!(Uuid::new_v5(&ORGANIZATION.0, format!("text/{}", event.reference()).as_bytes()))
+}
+
+fn composes(event: &Recorded, occasion: &Value) {
+    let step =
+        json!({ "ComposeText": { "text_id": text_of(event), "occasion": occasion, "cause": event.reference() } });
+    leads_to(event, "texts", &step);
+}
+
+#[test]
+fn what_residents_are_told_by_text_is_one_text_per_cause() {
+    let amount = money(10_000);
+    let published = recorded("invoice", json!({ "InvoicePublished": { "resident_id": OTHER, "notify": true } }));
+    composes(&published, &json!({ "InvoicePublished": { "invoice_id": SUBJECT } }));
+    let quiet = recorded("invoice", json!({ "InvoicePublished": { "resident_id": OTHER, "notify": false } }));
+    leads_to_all(&quiet, "texts", &[]);
+    let applied = event(&InvoiceEvent::PaymentApplied {
+        payment_id: events::PaymentId(OTHER),
+        resident_id: events::ResidentId(OTHER),
+        amount,
+        balance: amount,
+        source: events::invoice::PaymentSource::Online,
+    });
+    let receipt = json!({ "invoice_id": SUBJECT, "payment_id": OTHER, "amount": amount, "balance": amount });
+    composes(&applied, &json!({ "PaymentReceived": receipt }));
+}
+
+#[test]
+fn codes_and_answers_follow_from_the_consent() {
+    let key = Uuid::from_u128(0x99);
+    let issued =
+        json!({ "resident_id": OTHER, "number_key": key, "challenge": 2, "expires_at": "2026-03-01T12:10:00Z" });
+    let issued = recorded("sms-consent", json!({ "CodeIssued": issued }));
+    composes(&issued, &json!({ "ConsentCode": { "resident_id": OTHER, "challenge": 2 } }));
+    let received = |reply: Value| {
+        let number = json!({ "$erased": true });
+        recorded(
+            "sms-consent",
+            json!({ "InboundReceived": {
+                "resident_id": OTHER, "inbound_id": key, "number": number, "number_key": key, "body": number,
+                "reading": "Stop", "provider_id": "SM1", "answered_by_provider": false, "reply": reply,
+                "received_at": "2026-03-01T12:00:00Z",
+            } }),
+        )
+    };
+    let answered = received(json!("Stopped"));
+    composes(&answered, &json!({ "KeywordReply": { "resident_id": OTHER, "inbound_id": key, "reply": "Stopped" } }));
+    leads_to_all(&received(Value::Null), "texts", &[]);
+}
+
+#[test]
+fn whatever_ends_a_residents_standing_has_their_consent_looked_at() {
+    let review = command(&domain::sms_consent::ReviewSmsConsent { resident_id: events::ResidentId(SUBJECT) });
+    for change in [
+        json!({ "ResidentPhoneChanged": {} }),
+        json!({ "ResidentStatusChanged": { "status": "Inactive" } }),
+        json!({ "ResidentMovedOut": { "property_id": OTHER, "unit_id": OTHER, "on": "2026-12-31" } }),
+        json!({ "ResidentErased": { "purposes": [], "retained": [] } }),
+    ] {
+        leads_to(&recorded("resident", change), "texts", &review);
+    }
+    let language = json!({ "ResidentLanguageChanged": { "language": "fr" } });
+    leads_to_all(&recorded("resident", language), "texts", &[]);
+}
+
 #[test]
 fn what_cannot_be_read_is_an_error_of_the_processes_that_it_concerns() {
     let strange = recorded("invoice", json!({ "InvoiceExploded": {} }));
     let failing: Vec<_> =
         processes().iter().filter(|process| (process.react)(&strange).is_err()).map(|process| process.name).collect();
-    assert_eq!(failing, ["payments", "letters", "autopay", "reminders", "credits"]);
+    assert_eq!(failing, ["payments", "letters", "autopay", "reminders", "credits", "texts"]);
 }
 
 /// Keys are kept for good, so the words that stand in outbox rows must be understood for good.

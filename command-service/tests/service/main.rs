@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod charges;
+mod consent;
 mod debits;
 mod departures;
 mod disputes;
