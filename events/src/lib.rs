@@ -5,6 +5,7 @@ mod macros;
 
 pub mod access_token;
 pub mod address;
+pub mod audit_read;
 pub mod autopay;
 pub mod credit;
 pub mod currency;
@@ -39,6 +40,7 @@ pub mod zone;
 
 pub use access_token::AccessTokenEvent;
 pub use address::EmailAddress;
+pub use audit_read::AuditReadEvent;
 pub use autopay::AutopayEvent;
 pub use credit::CreditEvent;
 pub use currency::Currency;

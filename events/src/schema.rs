@@ -4,9 +4,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::{
-    AccessTokenEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event, InboundTextEvent,
-    InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent,
-    SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent,
+    AccessTokenEvent, AuditReadEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event,
+    InboundTextEvent, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent,
+    SignInEvent, SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent,
 };
 
 /// One event's contract.
@@ -36,6 +36,7 @@ pub fn all() -> Vec<EventSchema> {
     of::<SmsConsentEvent>(&mut schemas);
     of::<TextMessageEvent>(&mut schemas);
     of::<InboundTextEvent>(&mut schemas);
+    of::<AuditReadEvent>(&mut schemas);
     of::<AccessTokenEvent>(&mut schemas);
     of::<SignInEvent>(&mut schemas);
     of::<JobEvent>(&mut schemas);

@@ -14,9 +14,9 @@ use std::{
 
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
 use events::{
-    AccessTokenEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event, InboundTextEvent,
-    InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent, SignInEvent,
-    SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent, schema,
+    AccessTokenEvent, AuditReadEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event,
+    InboundTextEvent, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent,
+    SignInEvent, SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent, schema,
 };
 use json_schema::Checker;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn kind<E: Event>() -> Kind {
     }
 }
 
-fn kinds() -> [Kind; 18] {
+fn kinds() -> [Kind; 19] {
     [
         kind::<OrganizationEvent>(),
         kind::<PropertyEvent>(),
@@ -56,6 +56,7 @@ fn kinds() -> [Kind; 18] {
         kind::<SmsConsentEvent>(),
         kind::<TextMessageEvent>(),
         kind::<InboundTextEvent>(),
+        kind::<AuditReadEvent>(),
         kind::<AccessTokenEvent>(),
         kind::<SignInEvent>(),
         kind::<JobEvent>(),

@@ -14,7 +14,7 @@ use crate::{
     text::word,
 };
 
-pub use queries::{ConsentView, Filter, list, of_resident};
+pub use queries::{ConsentView, Filter, list, of_resident, residents_of};
 
 #[path = "sms_consent_queries.rs"]
 mod queries;

@@ -75,3 +75,14 @@ pub async fn of_resident(
     and(&mut query, "resident.resident_id = ", Some(resident));
     first(connection, query).await
 }
+
+/// Everybody who lives or lived in a property.
+pub async fn residents_of(connection: &mut PgConnection, property: Uuid) -> Result<Vec<Uuid>, QueryError> {
+    let ids = sqlx::query_scalar(
+        "select distinct resident_id from read.residency where property_id = $1 order by resident_id",
+    )
+    .bind(property)
+    .fetch_all(connection)
+    .await?;
+    Ok(ids)
+}

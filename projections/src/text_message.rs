@@ -10,7 +10,7 @@ use crate::{
     text::word,
 };
 
-pub use queries::{Filter, TextDetail, detail, list};
+pub use queries::{Filter, TextDetail, detail, list, sent, streams};
 
 #[path = "text_message_queries.rs"]
 mod queries;

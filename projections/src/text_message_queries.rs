@@ -1,5 +1,6 @@
 //! The log of texts: list, and detail with its timeline.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -69,4 +70,39 @@ pub async fn detail(
     and(&mut query, "sms.text_id = ", Some(id));
     let Some(text) = first(connection, query).await? else { return Ok(None) };
     Ok(Some(TextDetail { text, timeline: stream_event::of_streams(connection, &[id]).await? }))
+}
+
+/// The texts to these residents, by their streams.
+pub async fn streams(connection: &mut PgConnection, residents: &[Uuid]) -> Result<Vec<Uuid>, QueryError> {
+    let ids = sqlx::query_scalar(
+        "select text_id from read.text_message where resident_id = any($1) order by requested_at, text_id",
+    )
+    .bind(residents)
+    .fetch_all(connection)
+    .await?;
+    Ok(ids)
+}
+
+/// The texts that were handed to the provider in a time, each with its resident.
+pub async fn sent(
+    connection: &mut PgConnection,
+    visibility: Visibility,
+    property: Option<Uuid>,
+    from: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+) -> Result<Vec<(Uuid, Uuid)>, QueryError> {
+    let rows = sqlx::query_as(
+        "select text_id, resident_id from read.text_message
+         where submitted_at is not null and ($1::uuid is null or property_id = $1)
+             and ($2::uuid is null or property_id = $2)
+             and ($3::timestamptz is null or submitted_at >= $3) and ($4::timestamptz is null or submitted_at < $4)
+         order by submitted_at, text_id",
+    )
+    .bind(property)
+    .bind(visibility.property)
+    .bind(from)
+    .bind(until)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
 }

@@ -8,6 +8,7 @@ use crate::{
     access_token::AccessToken,
     answer::{Detail, Listing},
     asked::Asked,
+    audit::{self, AuditDocument},
     autopay::AutopayDetail,
     autopay_card::AutopayCard,
     autopay_run::{self, AutopayRun},
@@ -243,6 +244,49 @@ impl Api {
         id: Path<String>,
     ) -> poem::Result<Detail<Dashboard>> {
         detail(state.0, &caller, request, &id.0).await
+    }
+
+    #[oai(path = "/v1/audit/numbers/:number", method = "get", operation_id = "audit_number")]
+    async fn audit_number(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        number: Path<String>,
+    ) -> poem::Result<AuditDocument> {
+        audit::number(state.0, &caller, request, &number.0).await
+    }
+
+    #[oai(path = "/v1/audit/residents/:id", method = "get", operation_id = "audit_resident")]
+    async fn audit_resident(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        id: Path<String>,
+    ) -> poem::Result<AuditDocument> {
+        audit::resident(state.0, &caller, request, &id.0).await
+    }
+
+    #[oai(path = "/v1/audit/properties/:id", method = "get", operation_id = "audit_property")]
+    async fn audit_property(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        id: Path<String>,
+    ) -> poem::Result<AuditDocument> {
+        audit::property(state.0, &caller, request, &id.0).await
+    }
+
+    #[oai(path = "/v1/audit/control", method = "get", operation_id = "audit_control")]
+    async fn audit_control(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<AuditDocument> {
+        audit::control(state.0, &caller, request).await
     }
 
     #[oai(path = "/v1/texts", method = "get", operation_id = "texts")]

@@ -259,7 +259,7 @@ fn prose(text: &str) -> String {
     })
 }
 
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,6 +1,8 @@
 //! What the handlers work with.
 
-use event_store::BusinessClock;
+use std::sync::Arc;
+
+use event_store::{BusinessClock, Store};
 use projections::position::Watermark;
 use sqlx::PgPool;
 
@@ -14,6 +16,8 @@ pub struct QueryState {
     /// Says which day it is: what is overdue depends on it.
     pub clock: BusinessClock,
     pub watermark: Watermark,
+    /// The log itself: what auditors read is opened from it, and each of their readings is written to it.
+    pub store: Arc<Store>,
     /// What happened, for those who follow it.
     pub feed: Feed,
 }
@@ -32,6 +36,7 @@ impl QueryState {
             query_pool: host.database.query.clone(),
             clock: host.clock.clone(),
             watermark: Watermark::default(),
+            store: host.store.clone(),
             feed,
         }
     }

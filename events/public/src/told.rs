@@ -71,7 +71,7 @@ aggregates! {
 }
 
 /// Aggregates of which nothing is told: who may come in, and who may be texted what.
-pub const UNTOLD: &[&str] = &["access-token", "disclosure", "inbound-text", "sign-in", "sms-consent", "text"];
+pub const UNTOLD: &[&str] = &["access-token", "audit-read", "disclosure", "inbound-text", "sign-in", "sms-consent", "text"];
 
 /// How an aggregate's events find their property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@ pub mod master_key;
 pub mod migrations;
 pub mod positions;
 mod queue;
+pub mod replay;
 pub mod seal;
 pub mod sequencer;
 pub mod signing;

@@ -10,7 +10,9 @@ use crate::community::{
 
 /// The operation's path with the id of something that everybody it admits may see.
 fn path(operation: &Operation) -> String {
-    let thing = match operation.path.split('/').nth(2) {
+    let parts: Vec<_> = operation.path.split('/').collect();
+    let named = if parts.get(2) == Some(&"audit") { parts.get(3) } else { parts.get(2) };
+    let thing = match named.copied() {
         Some("invoices") => INVOICE,
         Some("payments") => PAYMENT,
         Some("residents") => LUCIA,
@@ -22,7 +24,7 @@ fn path(operation: &Operation) -> String {
         Some("autopay") => AUTOPAY,
         _ => ACCOUNT,
     };
-    operation.path.replace("{id}", &id(thing))
+    operation.path.replace("{id}", &id(thing)).replace("{number}", "%2B13125550143")
 }
 
 #[tokio::test]

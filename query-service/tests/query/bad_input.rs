@@ -69,7 +69,7 @@ async fn details_take_no_parameters() {
     let world = community().await;
     let cookie = world.cookie(SIGN_IN);
     for operation in OPERATIONS.iter().filter(|operation| !operation.is_list()) {
-        let path = operation.path.replace("{id}", &id(0x10));
+        let path = operation.path.replace("{id}", &id(0x10)).replace("{number}", "%2B13125550143");
         let for_managers = operation.roles.contains(&Role::OrganizationManager);
         let who = if for_managers { "manager" } else { cookie.as_str() };
         let answer = world.get(who, &format!("{path}?limit=1")).await;

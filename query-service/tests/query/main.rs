@@ -1,5 +1,6 @@
 //! The query API against a real database, driven as a caller drives it.
 
+mod audit;
 mod authorization;
 mod bad_input;
 mod community;

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::server::server;
 
 pub struct World {
+    admin: embedded_postgres::Connection,
     pub database: Database,
     store: Arc<Store>,
     positions: Positions,
@@ -81,11 +82,21 @@ impl World {
         let (query, engine) = (database.query.clone(), database.engine.clone());
         let feed = Feed::start(query, engine, positions.head(), told, "https://propty.example.com");
         let watermark = projections::position::Watermark::default();
-        let state = QueryState { query_pool: database.query.clone(), clock: clock.clone(), watermark, feed };
+        let (query_pool, clock_now) = (database.query.clone(), clock.clone());
+        let state = QueryState { query_pool, clock: clock_now, watermark, store: store.clone(), feed };
         let business = clock.clone();
         let authenticator = Authenticator::new(database.engine.clone(), clock, credentials.clone(), None);
         let app = Box::new(poem::endpoint::ToDynEndpoint(routes(state, authenticator)));
-        Self { database, store, positions, credentials, clock: business, app, stop }
+        Self { admin: connection, database, store, positions, credentials, clock: business, app, stop }
+    }
+
+    pub fn keyring(&self) -> &Keyring {
+        self.store.keyring()
+    }
+
+    /// Whoever may do everything.
+    pub async fn owner(&self) -> sqlx::PgConnection {
+        crate::server::connect(&self.admin).await
     }
 
     /// Appends events, given as JSON, to the end of a stream of `version` events.
