@@ -363,6 +363,8 @@ pub enum Measured {
     Charging,
     /// The log verified, disclosed, and signed.
     Audit,
+    /// Catching up, waiting and hearing of the event feed.
+    Feed,
     Start,
     Memory,
 }

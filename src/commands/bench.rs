@@ -7,6 +7,7 @@ mod child;
 mod commands;
 mod connection;
 mod driver;
+mod feed;
 mod machine;
 mod projecting;
 mod queries;
@@ -103,6 +104,9 @@ async fn measure(scratch: &Scratch, settings: &Settings, size: Size, wanted: Wan
     }
     if wanted.has(Measured::Audit, "verification, bundles and checkpoints") {
         figures.extend(auditing::figures(scratch, settings, size).await?);
+    }
+    if wanted.has(Measured::Feed, "the event feed") {
+        figures.extend(feed::figures(scratch, settings, size).await?);
     }
     if scratch.is_private() && wanted.has(Measured::Start, "start to ready") {
         figures.extend(starting::figures(scratch).await?);

@@ -29,6 +29,7 @@ where
     E: Endpoint + 'static,
     E::Output: IntoResponse,
 {
+    allow_many_connections();
     let listen = host.settings.listen;
     let failed = |source| HostError::Listen { address: listen.to_string(), source };
     let acceptor = TcpListener::bind(listen).into_acceptor().await.map_err(failed)?;
@@ -51,6 +52,15 @@ where
         }
     });
     Ok(address)
+}
+
+/// Thousands may follow the event stream, each on a connection: as many files as the system lets us open.
+fn allow_many_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
+        tracing::warn!(?current, "the number of open files could not be raised");
+    }
 }
 
 #[handler]
