@@ -56,6 +56,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Append every event to EventStoreDB or KurrentDB; runs the program propty-mirror, which explains its arguments.
+    #[command(disable_help_flag = true)]
+    Mirror {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Audit the double-entry ledger, or export it for an accountant.
     Ledger(Ledger),
     /// Prove the log: verify it, disclose it, or show and replace the key that signs it.

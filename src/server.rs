@@ -6,7 +6,7 @@ use command_service::{
     Providers, Registry, openapi, outbox,
     service::{CommandSide, authenticator},
 };
-use event_store::{BusinessClock, checkpointer, positions};
+use event_store::{BusinessClock, checkpointer, follower, positions};
 use host::{Stop, http};
 use poem::{
     Endpoint, EndpointExt, Response, Route, get, handler,
@@ -152,6 +152,13 @@ async fn metrics(shown: Data<&Shown>) -> poem::Result<Response> {
         "# TYPE propty_log_unsigned gauge\npropty_log_unsigned {unsigned}\n# TYPE propty_log_refused gauge\npropty_log_refused {}",
         refused.len()
     );
+    text.push_str("# TYPE propty_mirror_lag gauge\n# TYPE propty_mirror_stopped gauge\n");
+    for mirror in follower::standings(pool).await.map_err(failed)? {
+        // A name is chosen by whoever runs the mirror.
+        let name = mirror.name.replace(['\\', '"', '\n'], "_");
+        let _ = writeln!(text, "propty_mirror_lag{{mirror=\"{name}\"}} {}", mirror.lag);
+        let _ = writeln!(text, "propty_mirror_stopped{{mirror=\"{name}\"}} {}", u8::from(mirror.stopped.is_some()));
+    }
     text.push_str("# TYPE propty_outbox gauge\n");
     for (state, count) in outbox::counts(pool).await.map_err(failed)? {
         let _ = writeln!(text, "propty_outbox{{state=\"{state}\"}} {count}");

@@ -13,9 +13,13 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The crates of the workspace with their normal dependencies: what ships, not what tests use.
 fn crates() -> BTreeMap<String, BTreeSet<String>> {
+    crates_of(ROOT)
+}
+
+fn crates_of(folder: impl AsRef<Path>) -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-        .current_dir(ROOT)
+        .current_dir(folder)
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
@@ -205,6 +209,24 @@ fn only_the_command_side_sees_decisions_and_vendors_together() {
             _ => none(&format!("{name} uses a vendor's crate"), &vendors),
         }
     }
+}
+
+#[test]
+fn the_mirror_stands_apart_and_sees_the_log_only() {
+    let crates = crates();
+    for name in ["mirror", "kurrent-double"] {
+        assert!(!crates.contains_key(name), "{name} is in the house's workspace, and so is its cryptography");
+    }
+    let apart = crates_of(Path::new(ROOT).join("infra/mirror"));
+    let ours: BTreeSet<String> =
+        apart["mirror"].iter().filter(|dependency| crates.contains_key(*dependency)).cloned().collect();
+    assert_eq!(ours, set(&["event-store"]), "what the mirror sees of ours");
+    let double: BTreeSet<String> = apart["kurrent-double"]
+        .iter()
+        .filter(|dependency| crates.contains_key(*dependency) || apart.contains_key(*dependency))
+        .cloned()
+        .collect();
+    none("the double stands alone, but depends on", &double.into_iter().collect::<Vec<_>>());
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod events;
 mod events_over_http;
 mod import;
 mod ledger;
+mod mirror;
 mod outbox;
 mod rebuild;
 mod sandbox;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Token(token) => token::run(&place, settings, &token).await,
         Command::Rebuild(rebuild) => rebuild::run(&place, settings, &rebuild).await,
         Command::Status { json } => status::run(&place, settings, json).await,
+        Command::Mirror { arguments } => Err(mirror::become_it(&place, &arguments)),
         Command::Ledger(args) => ledger::run(&place, settings, args).await,
         Command::Audit(args) => audit::run(&place, settings, args).await,
         Command::Events(args) => events::run(&place, settings, args).await,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use command_service::outbox;
 use event_store::{
     checkpointer::{self, Refusal},
-    positions,
+    follower, positions,
 };
 use projections::{
     QueryError, Visibility,
@@ -34,6 +34,7 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
     let head = positions::head(pool).await?;
     let waiting: i64 = sqlx::query_scalar("select count(*) from log.pending").fetch_one(pool).await?;
     let models = projections::status::status(pool).await?;
+    let mirrors = follower::standings(pool).await?;
     let tasks = outbox::counts(pool).await?;
     let lanes = outbox::lanes(pool, node.clock.now()).await?;
     let today = todays_run(pool, &models, node.clock.now()).await?;
@@ -54,6 +55,9 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
             .collect();
         let value = json!({
             "log": { "events": head, "unordered": waiting, "unsigned": unsigned, "refused": refused.len() }, "read_models": models,
+            "mirrors": mirrors.iter().map(|mirror| (mirror.name.clone(), json!({
+                "lag": mirror.lag, "moved_at": mirror.updated_at, "stopped": mirror.stopped,
+            }))).collect::<serde_json::Map<_, _>>(),
             "outbox": tasks.iter().map(|(state, count)| (state.clone(), json!(count))).collect::<serde_json::Map<_, _>>(),
             "lanes": lanes.iter().map(|lane| (lane.lane.clone(), json!({
                 "due": lane.due, "under_way": lane.under_way, "later": lane.later, "oldest_seconds": lane.oldest.round(),
@@ -78,6 +82,13 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
         }
         if !model.stalled.is_empty() {
             let _ = write!(text, ", {} keys stalled", model.stalled.len());
+        }
+        text.push('\n');
+    }
+    for mirror in mirrors {
+        let _ = write!(text, "mirror       {:<16} {} behind", mirror.name, mirror.lag);
+        if let Some(reason) = mirror.stopped {
+            let _ = write!(text, ", stopped: {reason}");
         }
         text.push('\n');
     }

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod database;
 pub mod disclosure;
 mod excerpt;
+pub mod follower;
 mod group;
 pub mod idempotency;
 pub mod keyring;
