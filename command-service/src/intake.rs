@@ -6,10 +6,11 @@ mod resend;
 mod stripe;
 mod twilio;
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use domain::Actor;
 use events::{OrganizationId, Role};
+use futures_util::FutureExt;
 use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
@@ -59,15 +60,9 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
         let external_id: String = row.try_get("external_id")?;
         let attempts: i32 = row.try_get("attempts")?;
         let body: &[u8] = row.try_get("body")?;
-        let verdict = match effects.engine.store().keyring().open_raw(&provider, body) {
-            Err(error) => Err(Fault::from(error)),
-            Ok(raw) => match provider.as_str() {
-                "stripe" => stripe::understand(effects, &raw).await,
-                "resend" => resend::understand(effects, &raw).await,
-                "twilio" => twilio::understand(effects, &raw).await,
-                _ => Ok(Verdict::Ignored("unknown provider")),
-            },
-        };
+        // A panic concerns this webhook only: its neighbours are understood, and the worker goes on.
+        let verdict = AssertUnwindSafe(understand(effects, &provider, body)).catch_unwind().await;
+        let verdict = verdict.unwrap_or_else(|_| Ok(Verdict::Again("understanding it panicked".to_owned())));
         let (state, note, after) = match verdict {
             Ok(Verdict::Done) => ("done", None, Duration::ZERO),
             Ok(Verdict::Ignored(why)) => ("ignored", Some(why.to_owned()), Duration::ZERO),
@@ -90,6 +85,16 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
         }
     }
     Ok(count)
+}
+
+async fn understand(effects: &Effects, provider: &str, body: &[u8]) -> Result<Verdict, Fault> {
+    let raw = effects.engine.store().keyring().open_raw(provider, body)?;
+    match provider {
+        "stripe" => stripe::understand(effects, &raw).await,
+        "resend" => resend::understand(effects, &raw).await,
+        "twilio" => twilio::understand(effects, &raw).await,
+        _ => Ok(Verdict::Ignored("unknown provider")),
+    }
 }
 
 /// What became of a webhook.

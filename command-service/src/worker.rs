@@ -162,11 +162,16 @@ fn locked(under_way: &UnderWay) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
 /// Understands webhooks as they come.
 async fn take_in(effects: Effects) {
     loop {
-        match intake::process(&effects).await {
-            Ok(0) => tokio::time::sleep(TAKE_IN).await,
-            Ok(_) => {}
-            Err(error) => {
+        // Without this a panic would end the intake for as long as the worker lives.
+        match AssertUnwindSafe(intake::process(&effects)).catch_unwind().await {
+            Ok(Ok(0)) => tokio::time::sleep(TAKE_IN).await,
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
                 tracing::error!(%error, "webhooks cannot be read");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(_) => {
+                tracing::error!("reading webhooks panicked");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
@@ -178,8 +183,11 @@ async fn keep(pool: PgPool, holder: Uuid, under_way: UnderWay) {
     loop {
         tokio::time::sleep(outbox::LEASE / 5).await;
         let keys: Vec<String> = locked(&under_way).iter().cloned().collect();
-        if let Err(error) = outbox::renew(&pool, holder, &keys).await {
-            tracing::warn!(%error, "the worker's claims could not be renewed");
+        // Without this a panic would let every claim run out, and others would do the same work beside this worker.
+        match AssertUnwindSafe(outbox::renew(&pool, holder, &keys)).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the worker's claims could not be renewed"),
+            Err(_) => tracing::error!("renewing the worker's claims panicked"),
         }
     }
 }

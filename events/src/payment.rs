@@ -196,7 +196,11 @@ events! {
             autopay_id: Option<AutopayId>,
         },
         /// The money is on its way and can still fail.
-        PaymentProcessing = 1 {},
+        PaymentProcessing = 1 {
+            /// The account that is debited, as far as Stripe tells it by then.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            bank: Option<BankSummary>,
+        },
         /// Stripe has the money.
         PaymentSucceeded = 1 {
             invoice_id: InvoiceId,

@@ -162,7 +162,12 @@ impl PaymentRow {
                 self.failure_code = Some(code);
                 self.decline_code = decline_code;
             }
-            PaymentEvent::PaymentProcessing {} => self.go("Processing"),
+            PaymentEvent::PaymentProcessing { bank } => {
+                self.go("Processing");
+                if let Some(bank) = bank {
+                    self.debited(bank);
+                }
+            }
             PaymentEvent::PaymentSucceeded { card, bank, .. } => {
                 "Succeeded".clone_into(&mut self.phase);
                 self.succeeded_at = Some(event.recorded_at);

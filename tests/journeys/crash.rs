@@ -262,7 +262,7 @@ impl Batch {
 }
 
 /// Waits longer than a settling world does: a killed worker's claims run out first.
-async fn drain(world: &World) {
+pub(crate) async fn drain(world: &World) {
     let started = Instant::now();
     loop {
         let ready = world

@@ -254,7 +254,7 @@ impl Aggregate for Payment {
                 self.phase = Phase::Submitted;
                 self.declines.push((charge, code));
             }
-            PaymentEvent::PaymentProcessing {} => {
+            PaymentEvent::PaymentProcessing { .. } => {
                 self.phase = Phase::Processing;
                 // Stripe does not cancel what is processing; should it fail, it can be given up anew.
                 self.cancellation = None;

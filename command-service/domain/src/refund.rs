@@ -118,7 +118,7 @@ impl Refund {
             | PaymentEvent::PaymentOutcomeUnknown { .. }
             | PaymentEvent::PaymentActionRequired {}
             | PaymentEvent::PaymentDeclined { .. }
-            | PaymentEvent::PaymentProcessing {}
+            | PaymentEvent::PaymentProcessing { .. }
             | PaymentEvent::PaymentSucceeded { .. }
             | PaymentEvent::PaymentCanceled { .. }
             | PaymentEvent::PaymentQuarantined { .. } => {}

@@ -87,7 +87,7 @@ pub fn react(event: &Recorded) -> Reaction {
         | PaymentEvent::PaymentOutcomeUnknown { .. }
         | PaymentEvent::PaymentActionRequired {}
         | PaymentEvent::PaymentDeclined { .. }
-        | PaymentEvent::PaymentProcessing {}
+        | PaymentEvent::PaymentProcessing { .. }
         | PaymentEvent::PaymentCanceled { .. }
         | PaymentEvent::PaymentQuarantined { .. }
         | PaymentEvent::RefundSubmitting { .. }

@@ -260,3 +260,31 @@ async fn after_the_keys_time_a_lost_charge_is_looked_up_and_never_made_again() {
     }
     repeats_change_nothing(&world).await;
 }
+
+#[tokio::test]
+async fn that_stripe_does_not_show_a_charge_proves_nothing_for_a_quarter_of_an_hour() {
+    let (world, _) = World::with_autopay().await;
+    let invoice = to_be_submitted(&world).await;
+    world.stripe.script.next("create_payment_intent", Trouble::LostBefore);
+    for _ in 0..12 {
+        world.stripe.script.next("create_payment_intent", Trouble::Refused("lock_timeout"));
+    }
+    for _ in 0..2 {
+        world.settle_at_last().await;
+    }
+    let payment = world.payments(invoice).await[0];
+    assert_eq!(world.state::<Payment>(payment).await.phase, Phase::Submitting, "it may still be at work there");
+    assert!(world.state::<Invoice>(invoice).await.claim.is_some());
+    assert_eq!(world.payments(invoice).await.len(), 1);
+    let called = "update engine.outbox set first_called_at = now() - interval '14 minutes' where calling";
+    world.sql(called).await;
+    world.settle_at_last().await;
+    assert_eq!(world.state::<Payment>(payment).await.phase, Phase::Submitting);
+    world.sql(&called.replace("14", "16")).await;
+    for _ in 0..5 {
+        world.settle_at_last().await;
+    }
+    assert_eq!(world.state::<Payment>(payment).await.phase, Phase::Canceled);
+    world.is_charged_once(invoice).await;
+    repeats_change_nothing(&world).await;
+}

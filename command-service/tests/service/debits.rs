@@ -163,3 +163,53 @@ async fn lost_webhooks_of_a_debit_are_made_up_for_by_looking() {
     world.is_charged_once(invoice).await;
     repeats_change_nothing(&world).await;
 }
+
+#[tokio::test]
+async fn nobody_cancels_a_payment_of_autopay_by_hand() {
+    let (world, invoice, payment, intent) = under_way().await;
+    for ask in [world.manager(), world.resident()] {
+        let refused = world.execute(ask, "CancelPayment", json!({ "payment_id": payment })).await;
+        let told = refused.expect_err("a refusal").to_string();
+        assert!(told.contains("autopay"), "{told}");
+    }
+    succeeds(&world, payment, &intent).await;
+    world.is_charged_once(invoice).await;
+    // Nor one that a bank has yet to be asked about.
+    let invoice = world.published_due(world.today(), 10_000).await;
+    world.react().await;
+    world.worker().drain().await.expect("work");
+    let payment = world.payments(invoice).await[0];
+    assert!(world.execute(world.manager(), "CancelPayment", json!({ "payment_id": payment })).await.is_err());
+    world.settle_at_last().await;
+    world.is_charged_once(invoice).await;
+}
+
+#[tokio::test]
+async fn a_debit_is_watched_through_a_disconnection_until_its_end_is_seen() {
+    let (world, invoice, _, intent) = under_way().await;
+    world.manage("DisconnectStripeAccount", json!({ "stripe_account_id": crate::world::ACCOUNT })).await;
+    for _ in 0..8 {
+        world.stripe.script.next("payment_intent", crate::fakes::Trouble::Refused("account_unavailable"));
+    }
+    world.live_until(world.now() + DAY).await;
+    assert_eq!(world.waiting_tasks("WatchPayment", payment_of(&world, invoice).await).await, 1, "still watched");
+    assert_eq!(world.count("select count(*) from engine.outbox where state = 'unresolved'").await, 0);
+    // The bank pays, nobody tells, and in the end the account is there again.
+    world.stripe.pay(&intent);
+    world.manage("ReconnectStripeAccount", json!({ "stripe_account_id": crate::world::ACCOUNT })).await;
+    for _ in 0..3 {
+        world.settle_at_last().await;
+    }
+    world.is_charged_once(invoice).await;
+    repeats_change_nothing(&world).await;
+}
+
+async fn payment_of(world: &World, invoice: Uuid) -> Uuid {
+    world.newest(invoice).await.0
+}
+
+#[tokio::test]
+async fn the_account_that_is_debited_is_known_while_the_bank_is_at_work() {
+    let (world, _, payment, _) = under_way().await;
+    assert_eq!(world.told(payment, "PaymentProcessing").await["bank"]["last4"], "6789");
+}

@@ -199,3 +199,30 @@ async fn withdrawn_access_disconnects_our_account_and_no_other() {
     assert!(world.state::<StripeAccount>(ACCOUNT).await.is_disconnected());
     assert_eq!(world.times(ACCOUNT, "StripeAccountDisconnected").await, 1);
 }
+
+#[tokio::test]
+async fn a_panic_over_one_webhook_neither_ends_the_worker_nor_holds_up_the_others() {
+    let world = World::new().await;
+    world.community().await;
+    let (first, its_intent) = world.submitted().await;
+    let (second, other_intent) = world.submitted().await;
+    for (payment, intent) in [(first, &its_intent), (second, &other_intent)] {
+        world.stripe.pay(intent);
+        world.notice("payment_intent.succeeded", intent, Some(payment)).await;
+    }
+    world.stripe.script.next("payment_intent", Trouble::PanicBefore);
+    world.worker().claim(0).await.expect("both were looked at");
+    let understood = "select count(*) from engine.webhooks where state = 'done'";
+    assert_eq!(world.count(understood).await, 1);
+    let (again, note): (i64, Option<String>) =
+        sqlx::query_as("select count(*) over (), note from engine.webhooks where state = 'received'")
+            .fetch_one(world.pool())
+            .await
+            .expect("the other");
+    assert_eq!((again, note.as_deref()), (1, Some("understanding it panicked")));
+    world.settle_at_last().await;
+    assert_eq!(world.count(understood).await, 2);
+    for payment in [first, second] {
+        assert_eq!(world.times(payment, "PaymentSucceeded").await, 1);
+    }
+}

@@ -300,3 +300,40 @@ async fn without_autopay_nothing_is_charged() {
     world.settle_at_last().await;
     world.is_not_charged(invoice).await;
 }
+
+#[tokio::test]
+async fn credit_that_nothing_was_set_aside_of_is_not_waited_for() {
+    let (world, _) = World::with_autopay().await;
+    world.resident_does("SetAutopayCap", json!({ "cap": world.money(5_000) })).await;
+    granted(&world, 3_000).await;
+    let invoice = world.due_in(0).await;
+    world.settle_at_last().await;
+    assert_eq!((world.balance(invoice).await, world.times(invoice, "CreditApplied").await), (7_000, 1));
+    // The balance is what it was when credit was set aside for it, and there is credit again.
+    world.edit(invoice, world.today(), 13_000).await;
+    world.settle_at_last().await;
+    granted(&world, 2_000).await;
+    let yes = json!({ "invoice_id": invoice, "amount": world.money(10_000) });
+    world.resident_does("ApproveCharge", yes).await;
+    for _ in 0..3 {
+        world.settle_at_last().await;
+    }
+    world.is_charged_once(invoice).await;
+    assert_eq!((world.charges(invoice).await, world.balance(invoice).await), ((1, 1), 0));
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn whoever_moved_out_is_not_charged_even_before_autopay_was_ended() {
+    let (world, _) = World::with_autopay().await;
+    let invoice = world.due_in(3).await;
+    world.reach(world.due(invoice).await).await;
+    let fields = json!({ "resident_id": RESIDENT, "unit_id": crate::world::UNIT, "on": world.today() });
+    world.manage("MoveResidentOut", fields).await;
+    // The timer comes before anybody has heard of it.
+    world.worker().drain().await.expect("work");
+    assert_eq!((world.payments(invoice).await.len(), world.autopay().await.status()), (0, Status::Active));
+    world.settle_at_last().await;
+    world.is_not_charged(invoice).await;
+    repeats_change_nothing(&world).await;
+}

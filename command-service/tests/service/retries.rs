@@ -270,3 +270,30 @@ async fn a_retry_waits_for_an_account_that_takes_no_money() {
     world.is_charged_once(invoice).await;
     repeats_change_nothing(&world).await;
 }
+
+#[tokio::test]
+async fn a_retry_whose_payment_came_to_nothing_is_made_all_the_same() {
+    for reactivated in [false, true] {
+        let (world, _) = World::with_autopay().await;
+        let invoice = declined(&world, SOFT).await;
+        let at = world.autopay().await.next_retry().expect("a retry").1.at;
+        world.stripe.script.next("create_payment_intent", Trouble::Refused("lock_timeout"));
+        world.reach(at).await;
+        // Begun, claimed, authorized, refused by Stripe; the timer has yet to look again.
+        for _ in 0..3 {
+            world.worker().drain().await.expect("work");
+            world.react().await;
+        }
+        assert_eq!(world.payments(invoice).await.len(), 2);
+        if reactivated {
+            world.resident_does("ReactivateAutopay", json!({})).await;
+        }
+        for _ in 0..4 {
+            world.settle_at_last().await;
+        }
+        world.is_charged_once(invoice).await;
+        assert_eq!(world.autopay().await.status(), Status::Active);
+        assert_eq!((world.has("ChargeFailed").await, world.waiting_tasks("RetryCharge", invoice).await), (1, 0));
+        repeats_change_nothing(&world).await;
+    }
+}

@@ -93,7 +93,7 @@ impl Payment {
             | PaymentEvent::PaymentOutcomeUnknown { .. }
             | PaymentEvent::PaymentActionRequired {}
             | PaymentEvent::PaymentDeclined { .. }
-            | PaymentEvent::PaymentProcessing {}
+            | PaymentEvent::PaymentProcessing { .. }
             | PaymentEvent::PaymentCanceled { .. }
             | PaymentEvent::PaymentQuarantined { .. }
             | PaymentEvent::RefundRequested { .. }

@@ -156,7 +156,7 @@ impl RecordIntent {
         match self.state {
             IntentState::Succeeded | IntentState::Canceled => vec![],
             IntentState::Processing if state.phase == Phase::Processing => vec![],
-            IntentState::Processing => vec![PaymentEvent::PaymentProcessing {}],
+            IntentState::Processing => vec![PaymentEvent::PaymentProcessing { bank: self.bank }],
             _ if state.phase == Phase::Processing && self.decline.is_none() => vec![],
             IntentState::ActionRequired if state.phase == Phase::ActionRequired => vec![],
             IntentState::ActionRequired => vec![PaymentEvent::PaymentActionRequired {}],
@@ -181,7 +181,7 @@ impl RecordIntent {
         let decline = match self.state {
             IntentState::Succeeded | IntentState::Canceled => None,
             IntentState::Processing if state.phase == Phase::Processing => None,
-            IntentState::Processing => return vec![PaymentEvent::PaymentProcessing {}],
+            IntentState::Processing => return vec![PaymentEvent::PaymentProcessing { bank: self.bank }],
             IntentState::AwaitingMethod => self.decline,
             // A bank debit that is processing needs nothing of anybody: the word is stale.
             IntentState::ActionRequired if state.phase == Phase::Processing => self.decline,

@@ -263,7 +263,8 @@ fn an_unfinished_payment_is_given_up() {
     given(requested()).accepts(give_up(), [canceled(CancelReason::Requested, true)]);
     given([]).refuses(give_up(), PaymentRefusal::NotFound);
     given(succeeded()).refuses(give_up(), PaymentRefusal::AlreadyPaid);
-    given(with(submitted(), [PaymentEvent::PaymentProcessing {}])).refuses(give_up(), PaymentRefusal::NotOpen);
+    given(with(submitted(), [PaymentEvent::PaymentProcessing { bank: None }]))
+        .refuses(give_up(), PaymentRefusal::NotOpen);
     given(with(submitted(), [quarantined(1, "usd")])).refuses(give_up(), PaymentRefusal::AlreadyPaid);
 }
 
@@ -286,7 +287,7 @@ fn a_payment_that_processed_in_spite_of_a_cancellation_and_failed_can_be_given_u
         autopay_id: None,
     };
     let asked = cancellation(CancelReason::Requested);
-    let story = with(submitted(), [asked, PaymentEvent::PaymentProcessing {}, failed]);
+    let story = with(submitted(), [asked, PaymentEvent::PaymentProcessing { bank: None }, failed]);
     given(story).accepts(abandon(CancelReason::Expired), [cancellation(CancelReason::Expired)]);
 }
 
@@ -303,7 +304,7 @@ fn what_stripe_refused_is_over_and_its_claim_with_it() {
     given(submitting()).accepts(abandon(rejected()), [canceled(rejected(), true)]);
     given(requested()).accepts(abandon(rejected()), [canceled(rejected(), true)]);
     given(succeeded()).ignores(abandon(rejected()));
-    given(with(submitted(), [PaymentEvent::PaymentProcessing {}])).ignores(abandon(CancelReason::Expired));
+    given(with(submitted(), [PaymentEvent::PaymentProcessing { bank: None }])).ignores(abandon(CancelReason::Expired));
     given([quoted()]).accepts(abandon(CancelReason::Expired), [canceled(CancelReason::Expired, false)]);
     given([]).refuses(abandon(rejected()), PaymentRefusal::NotFound);
 }

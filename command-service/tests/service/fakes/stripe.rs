@@ -220,7 +220,10 @@ impl FakeStripe {
     fn charge(&self, intent: &mut IntentSnapshot, now: DateTime<Utc>) {
         match lock(&self.manners).pop_front().unwrap_or(Manner::Succeeds) {
             Manner::Succeeds => succeed(intent, now),
-            Manner::Processes => intent.status = IntentStatus::Processing,
+            Manner::Processes => {
+                intent.status = IntentStatus::Processing;
+                intent.bank = Some(bank());
+            }
             Manner::NeedsAuthentication => {
                 intent.status = IntentStatus::RequiresPaymentMethod;
                 intent.charge = Some(format!("ch_{}", intent.id));

@@ -82,7 +82,7 @@ fn called() -> Vec<PaymentEvent> {
 /// A bank debit of 103.83, so that the reports of the other tests fit it.
 fn debiting() -> Vec<PaymentEvent> {
     let quoted = offered(PaymentMethodKind::BankDebit, None, 383, None);
-    with(begun(quoted), [frozen(PaymentMethodKind::BankDebit), bound(), PaymentEvent::PaymentProcessing {}])
+    with(begun(quoted), [frozen(PaymentMethodKind::BankDebit), bound(), PaymentEvent::PaymentProcessing { bank: None }])
 }
 
 fn charged() -> PaymentEvent {

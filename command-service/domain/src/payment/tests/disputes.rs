@@ -111,7 +111,7 @@ fn a_returned_bank_debit_names_its_code_and_its_autopay() {
 fn only_what_succeeded_is_disputed() {
     let command = || dispute("dp_1", 10_383, DisputeState::Open);
     given([]).refuses(command(), PaymentRefusal::NotFound);
-    for early in [requested(), submitted(), with(submitted(), [PaymentEvent::PaymentProcessing {}])] {
+    for early in [requested(), submitted(), with(submitted(), [PaymentEvent::PaymentProcessing { bank: None }])] {
         given(early).refuses(command(), PaymentRefusal::NothingToDispute);
     }
     given(with(submitted(), [quarantined(1, "usd")])).ignores(command());

@@ -58,7 +58,7 @@ fn a_webhook_before_the_answer_is_posted_once() {
 #[test]
 fn progress_is_recorded_as_it_comes() {
     given(submitted()).accepts(report(IntentState::ActionRequired), [PaymentEvent::PaymentActionRequired {}]);
-    given(submitted()).accepts(report(IntentState::Processing), [PaymentEvent::PaymentProcessing {}]);
+    given(submitted()).accepts(report(IntentState::Processing), [PaymentEvent::PaymentProcessing { bank: None }]);
     given(submitted()).accepts(report(IntentState::Succeeded), [success()]);
     given(submitted()).accepts(report(IntentState::Canceled), [canceled(CancelReason::AtProvider, true)]);
     let asked = with(submitted(), [cancellation(CancelReason::Requested)]);
@@ -86,7 +86,7 @@ fn a_cancel_that_comes_too_late_leaves_the_payment_paid() {
 
 #[test]
 fn processing_can_still_fail_and_then_another_card_may_do() {
-    let processing = with(submitted(), [PaymentEvent::PaymentProcessing {}]);
+    let processing = with(submitted(), [PaymentEvent::PaymentProcessing { bank: None }]);
     given(processing.clone()).ignores(report(IntentState::AwaitingMethod));
     given(processing.clone()).ignores(report(IntentState::ActionRequired));
     given(processing.clone()).accepts(refused("ch_0"), [declined("ch_0")]);
@@ -264,4 +264,15 @@ proptest! {
         prop_assert_eq!(posted, i32::from(reported));
         prop_assert_eq!(payment.phase == Phase::Succeeded, reported);
     }
+}
+
+#[test]
+fn the_account_that_is_debited_is_told_while_the_bank_is_at_work() {
+    let bank = events::payment::BankSummary {
+        bank_name: Some("First Example Bank".into()),
+        last4: "6789".into(),
+        account_type: None,
+    };
+    let processing = RecordIntent { bank: Some(bank.clone()), ..report(IntentState::Processing) };
+    given(submitted()).accepts(processing, [PaymentEvent::PaymentProcessing { bank: Some(bank) }]);
 }
