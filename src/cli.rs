@@ -70,6 +70,8 @@ pub enum Command {
     Events(Events),
     /// Show unresolved work, or try or drop a piece of it.
     Outbox(Outbox),
+    /// After a restore from a backup: hold all work, or accept the history and go on.
+    Restore(Restore),
     /// Run only the sandbox: a local double of Stripe, Resend and Twilio.
     Sandbox(SandboxArgs),
     /// Print the OpenAPI document.
@@ -175,6 +177,21 @@ pub struct Rebuild {
     /// Rebuild twice and compare byte by byte.
     #[arg(long)]
     pub verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    #[command(subcommand)]
+    pub action: RestoreAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RestoreAction {
+    /// Say that this history was restored from a backup: at the next start nothing is charged or sent. Done by itself where the
+    /// database shows it (another cluster, or a history that forked).
+    Quarantine,
+    /// Let work go on: what may have been done at providers meanwhile is looked for there before it is done again.
+    Accept,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ pub mod openapi;
 pub mod outbox;
 pub mod pace;
 pub mod providers;
+pub mod quarantine;
 pub mod reactor;
 pub mod recipients;
 pub mod registry;

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use domain::organization::{DropTask, ResumeTask};
 use events::OrganizationId;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
+
+use crate::{Ask, Engine, Fault};
 
 /// How long a claimed row is left to a worker that says nothing; one at work renews it, however long a provider takes.
 pub const LEASE: Duration = Duration::from_secs(8);
@@ -326,6 +329,35 @@ pub async fn leave_undone(pool: &PgPool, key: &str) -> Result<bool, sqlx::Error>
     .execute(pool)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// A task that waits for a person: whose it is, what it is, how often it was tried again.
+async fn left_to_a_person(pool: &PgPool, key: &str) -> Result<Option<(OrganizationId, String, i32)>, sqlx::Error> {
+    let row: Option<(Uuid, String, i32)> = sqlx::query_as(
+        "select organization_id, name, resumed from engine.outbox where key = $1 and state in ('unresolved', 'refused')",
+    )
+    .bind(key)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|(organization, name, resumed)| (OrganizationId(organization), name, resumed)))
+}
+
+/// An operator's word that a task is tried again; `false` when none waits under this key. The word is noted before it has effect.
+pub async fn resume(engine: &Engine, key: &str) -> Result<bool, Fault> {
+    let pool = engine.store().pool();
+    let Some((organization, name, resumed)) = left_to_a_person(pool, key).await? else { return Ok(false) };
+    let times = u32::try_from(resumed).unwrap_or_default().saturating_add(1);
+    let command = ResumeTask { key: key.to_owned(), name, times };
+    engine.execute(command, &Ask::operator(organization)).await?;
+    Ok(retry(pool, key).await?)
+}
+
+/// An operator's word that a task stays undone.
+pub async fn drop_for_good(engine: &Engine, key: &str) -> Result<bool, Fault> {
+    let pool = engine.store().pool();
+    let Some((organization, name, _)) = left_to_a_person(pool, key).await? else { return Ok(false) };
+    engine.execute(DropTask { key: key.to_owned(), name }, &Ask::operator(organization)).await?;
+    Ok(leave_undone(pool, key).await?)
 }
 
 /// How many tasks wait, by state.

@@ -12,7 +12,7 @@ use crate::{
     Engine, Pace, Providers, Registry,
     effects::Effects,
     http::{self, CommandState, SignInLimits},
-    intake,
+    intake, quarantine,
     reactor::Reactor,
     worker::Worker,
 };
@@ -47,8 +47,12 @@ impl CommandSide {
         let told = stop.told();
         stop.run(async move { checkpointer.run(told).await });
         let reactor = Reactor::new(host.store.clone(), self.work.clone());
-        let told = stop.told();
-        stop.run(async move { reactor.run(told).await });
+        let (told, pool) = (stop.told(), host.database.engine.clone());
+        stop.run(async move {
+            if quarantine::over(&pool, told.clone()).await {
+                reactor.run(told).await;
+            }
+        });
         let pool = host.database.engine.clone();
         stop.run_until_told(async move {
             loop {
@@ -62,8 +66,12 @@ impl CommandSide {
             }
         });
         let worker = Worker::new(self.effects.clone(), self.work.clone());
-        let told = stop.told();
-        stop.run(async move { worker.run(told).await });
+        let (told, pool) = (stop.told(), host.database.engine.clone());
+        stop.run(async move {
+            if quarantine::over(&pool, told.clone()).await {
+                worker.run(told).await;
+            }
+        });
     }
 
     /// The HTTP routes of commands and webhooks.

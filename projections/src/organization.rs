@@ -53,6 +53,9 @@ impl ReadModel for Organizations {
                 let row = row.ok_or(FoldError::Unexpected("renamed before it was registered"))?;
                 OrganizationRow { name: name.into(), ..row }
             }
+            OrganizationEvent::TaskResumed { .. } | OrganizationEvent::TaskDropped { .. } => {
+                row.ok_or(FoldError::Unexpected("work of an organization that is not registered"))?
+            }
         };
         row.version = event.version;
         Ok(Some(row))

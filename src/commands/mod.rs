@@ -11,6 +11,7 @@ mod ledger;
 mod mirror;
 mod outbox;
 mod rebuild;
+mod restore;
 mod sandbox;
 mod serve;
 mod status;
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Audit(args) => audit::run(&place, settings, args).await,
         Command::Events(args) => events::run(&place, settings, args).await,
         Command::Outbox(outbox) => outbox::run(&place, settings, outbox).await,
+        Command::Restore(restore) => restore::run(&place, settings, restore).await,
         Command::Sandbox(sandbox) => sandbox::run(&place, &sandbox).await,
         Command::Openapi => Ok(contract::print_openapi(&settings)),
         Command::Schemas { folder, check } => contract::write(&folder, check),

@@ -48,11 +48,11 @@ async fn act(node: &Node, action: OutboxAction) -> Result<String, Failure> {
             Ok(lines.concat())
         }
         OutboxAction::Retry { key } => {
-            known(outbox::retry(pool, &key).await?, &key)?;
+            known(outbox::resume(&node.engine, &key).await?, &key)?;
             Ok(format!("{key} is tried again\n"))
         }
         OutboxAction::Drop { key } => {
-            known(outbox::leave_undone(pool, &key).await?, &key)?;
+            known(outbox::drop_for_good(&node.engine, &key).await?, &key)?;
             Ok(format!("{key} is left undone\n"))
         }
     }

@@ -43,6 +43,7 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
         sqlx::query_as("select state, count(*) from engine.webhooks group by state order by state")
             .fetch_all(pool)
             .await?;
+    let quarantined = command_service::quarantine::since(pool).await?;
     if as_json {
         let models: Vec<_> = models
             .iter()
@@ -63,6 +64,7 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
                 "due": lane.due, "under_way": lane.under_way, "later": lane.later, "oldest_seconds": lane.oldest.round(),
             }))).collect::<serde_json::Map<_, _>>(),
             "autopay_today": today,
+            "quarantined_since": quarantined,
             "webhooks": webhooks.iter().map(|(state, count)| (state.clone(), json!(count))).collect::<serde_json::Map<_, _>>(),
         });
         return Ok(format!("{value:#}\n"));
@@ -73,6 +75,9 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
             text,
             "TAMPERED     organization {organization}, position {position}: {reason}; see `propty audit verify`"
         );
+    }
+    if let Some(since) = quarantined {
+        let _ = writeln!(text, "quarantined  since {since}: nothing is charged or sent until `propty restore accept`");
     }
     for model in models {
         let generation = model.generation.map_or_else(|| "none".to_owned(), |number| format!("g{number}"));

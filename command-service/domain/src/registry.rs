@@ -14,6 +14,8 @@ pub trait Visitor {
 pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<organization::RegisterOrganization>();
     visitor.command::<organization::RenameOrganization>();
+    visitor.command::<organization::ResumeTask>();
+    visitor.command::<organization::DropTask>();
     visitor.command::<property::AddProperty>();
     visitor.command::<property::ChangePropertyDetails>();
     visitor.command::<property::ChangeFeePolicy>();

@@ -1,10 +1,12 @@
 //! E-mail through Resend's HTTP API.
 
+mod lookup;
 pub mod webhook;
 
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use events::payment::UnknownCause;
 use processes::ports::{Mail, MailPromise, Outcome, OutgoingEmail, Refused};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -114,6 +116,10 @@ impl Mail for ResendMail {
 
     fn promise(&self) -> MailPromise {
         MailPromise::Idempotent { window: KEY_WINDOW }
+    }
+
+    async fn find(&self, email: &OutgoingEmail, since: DateTime<Utc>) -> Option<Outcome<Option<String>>> {
+        Some(self.look_up(email, since).await)
     }
 
     async fn send(&self, email: &OutgoingEmail, idempotency_key: &str) -> Outcome<Option<String>> {

@@ -237,6 +237,10 @@ pub trait Mail: Send + Sync + std::fmt::Debug {
     /// `resend` or `smtp`.
     fn name(&self) -> &'static str;
     fn promise(&self) -> MailPromise;
+    /// Looks for a message among those handed over since then, by what it says. `None` where a provider shows nothing of the past.
+    async fn find(&self, _email: &OutgoingEmail, _since: DateTime<Utc>) -> Option<Outcome<Option<String>>> {
+        None
+    }
     /// Hands one message over; the provider's id comes back where it has one.
     async fn send(&self, email: &OutgoingEmail, idempotency_key: &str) -> Outcome<Option<String>>;
 }

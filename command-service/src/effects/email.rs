@@ -47,7 +47,10 @@ pub async fn send(effects: &Effects, task: &Task, id: MessageId) -> Result<Done,
         return Ok(Done::Finished);
     };
     let report = |report| RecordEmail { message_id: id, report };
-    let lost = match (mail.promise(), task.first_called_at) {
+    let frozen_message = frozen.message.into_value();
+    let outgoing = frozen_message.and_then(|value| serde_json::from_value::<OutgoingEmail>(value).ok());
+    let outgoing = outgoing.filter(|_| frozen.provider == mail.name());
+    let mut lost = match (mail.promise(), task.first_called_at) {
         // A second call under the same key is the same message, but only for so long.
         (MailPromise::Idempotent { window }, Some(first)) => {
             task.interrupted && (Utc::now() - first).to_std().unwrap_or_default() >= window
@@ -55,9 +58,24 @@ pub async fn send(effects: &Effects, task: &Task, id: MessageId) -> Result<Done,
         (MailPromise::Idempotent { .. }, None) => false,
         (MailPromise::AtMostOnce, _) => task.interrupted,
     };
-    let frozen_message = frozen.message.into_value();
-    let outgoing = frozen_message.and_then(|value| serde_json::from_value::<OutgoingEmail>(value).ok());
-    let Some(outgoing) = outgoing.filter(|_| frozen.provider == mail.name() && !lost) else {
+    if let (true, Some(outgoing), Some(first)) = (lost, &outgoing, task.first_called_at) {
+        match mail.find(outgoing, first).await {
+            Some(Outcome::Done(Some(id))) => {
+                effects.engine.execute(report(EmailReport::Accepted { provider_id: Some(id) }), &ask).await?;
+                return Ok(Done::Finished);
+            }
+            // After so long it would be there: it never went out, and its key is free again.
+            Some(Outcome::Done(None)) => lost = false,
+            Some(Outcome::Retry { after, why }) => {
+                return Ok(Done::Unsure { after: after.max(backoff(task.attempts)), why });
+            }
+            Some(Outcome::Unknown { cause, why }) => {
+                return Ok(Done::Unsure { after: backoff(task.attempts), why: unknown(cause, &why) });
+            }
+            Some(Outcome::Refused(_)) | None => {}
+        }
+    }
+    let Some(outgoing) = outgoing.filter(|_| !lost) else {
         let why = if lost { "the provider's answer was lost" } else { "the message is gone or another provider's" };
         effects.engine.execute(report(EmailReport::Unknown { why: why.to_owned() }), &ask).await?;
         return Ok(Done::Unresolved(why.to_owned()));

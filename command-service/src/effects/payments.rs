@@ -30,6 +30,7 @@ use super::{
 use crate::{
     Ask, Fault,
     outbox::{Done, Task},
+    quarantine,
 };
 
 /// Stripe's codes for a method that was detached or deleted, or whose mandate ended.
@@ -103,6 +104,9 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
         return Ok(Done::Finished);
     }
     let first = effects.calling(task).await?;
+    if let Some(done) = made_before_a_restore(effects, task, &ask, id, request).await? {
+        return Ok(done);
+    }
     let tags = PaymentTags { organization: task.organization.0, payment: id.0, invoice: quote.invoice.0 };
     let stripe = &effects.providers.stripe;
     let created = if Utc::now() - first < KEY_HOLDS {
@@ -181,6 +185,32 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
         Outcome::Unknown { cause, why } => {
             effects.engine.execute(RecordPaymentUnknown { payment_id: id, cause }, &ask).await?;
             Ok(Done::Unsure { after: backoff(task.attempts), why: unknown(cause, &why) })
+        }
+    }
+}
+
+/// A charge whose making a restored history has lost: its key may be forgotten at Stripe by now, so it is looked for first.
+async fn made_before_a_restore(
+    effects: &Effects,
+    task: &Task,
+    ask: &Ask,
+    id: PaymentId,
+    request: &FrozenIntent,
+) -> Result<Option<Done>, Fault> {
+    let Some(customer) = request.customer.as_ref().filter(|_| !task.interrupted) else { return Ok(None) };
+    let Some(since) = quarantine::in_doubt_since(effects.engine.store().pool()).await? else { return Ok(None) };
+    let stripe = &effects.providers.stripe;
+    match stripe.find_customers_intent(&request.account, customer, id.0, since).await {
+        Outcome::Done(Some(snapshot)) => {
+            remember(effects, task.organization, id, &snapshot.id).await?;
+            record_snapshot(effects, ask, id, &request.account, snapshot).await?;
+            Ok(Some(Done::Finished))
+        }
+        // A refusal says the same of the charge itself, and is dealt with there.
+        Outcome::Done(None) | Outcome::Refused(_) => Ok(None),
+        Outcome::Retry { after, why } => Ok(Some(Done::Again { after: after.max(backoff(task.attempts)), why })),
+        Outcome::Unknown { cause, why } => {
+            Ok(Some(Done::Again { after: backoff(task.attempts), why: unknown(cause, &why) }))
         }
     }
 }

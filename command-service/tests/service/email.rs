@@ -133,11 +133,33 @@ async fn a_call_whose_outcome_could_not_be_written_is_not_made_again_without_key
 }
 
 #[tokio::test]
+async fn after_the_keys_time_a_lost_message_is_looked_for_before_it_is_sent_again() {
+    for (trouble, sent) in [(Trouble::LostAfter, 1), (Trouble::LostBefore, 0)] {
+        let world = World::new().await;
+        world.community().await;
+        let message = to_be_sent(&world).await;
+        world.mail.script.next("send", trouble);
+        world.settle().await;
+        assert_eq!(world.mail.times(message), sent);
+        world.mail.forget_keys();
+        world.sql("update engine.outbox set first_called_at = now() - interval '25 hours' where calling").await;
+        // The look fails in passing, too.
+        world.mail.script.next("find", Trouble::LostBefore);
+        world.mail.script.next("find", Trouble::Retry);
+        world.settle_at_last().await;
+        assert_eq!((world.mail.times(message), phase(&world, message).await), (1, Phase::Accepted), "{trouble:?}");
+        repeats_change_nothing(&world).await;
+    }
+}
+
+#[tokio::test]
 async fn a_persons_retry_does_not_send_what_may_have_been_sent() {
     for world in [World::by_smtp().await, World::new().await] {
         world.community().await;
         let message = to_be_sent(&world).await;
         world.mail.script.next("send", Trouble::LostAfter);
+        // With keys, Resend does not show what it has.
+        world.mail.script.next("find", Trouble::Refused("restricted_api_key"));
         world.settle().await;
         // With keys, these are forgotten before anybody asks again.
         world.mail.forget_keys();
@@ -170,7 +192,11 @@ async fn a_rate_limit_between_does_not_make_an_old_call_forgotten() {
     world.mail.forget_keys();
     world.sql("update engine.outbox set first_called_at = now() - interval '25 hours' where name = 'SendEmail'").await;
     world.settle_at_last().await;
-    assert_eq!((world.mail.times(message), phase(&world, message).await), (1, Phase::Unknown));
+    assert_eq!(
+        (world.mail.times(message), phase(&world, message).await),
+        (1, Phase::Accepted),
+        "found, not sent again"
+    );
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod reactor;
 mod reconcile;
 mod refunds;
 mod reminders;
+mod restores;
 mod retries;
 mod scope;
 mod server;

@@ -146,3 +146,31 @@ async fn a_command_that_overtakes_what_it_builds_on_waits_for_it() {
     }
     assert_eq!(world.row("ReversePayment", other).await.1, "refused", "in the end somebody has to look");
 }
+
+#[tokio::test]
+async fn an_operators_word_on_what_waits_for_a_person_is_an_event_of_its_own() {
+    let (world, message) = waiting().await;
+    world.mail.script.next("send", crate::fakes::Trouble::LostAfter);
+    world.settle().await;
+    let (key, state) = world.row("SendEmail", message).await;
+    assert_eq!(state, "unresolved");
+    let engine = &world.effects.engine;
+    let organization = world.organization.0;
+    for times in 1..3 {
+        assert!(outbox::resume(engine, &key).await.expect("an answer"));
+        assert!(!outbox::resume(engine, &key).await.expect("an answer"), "it does not wait any more");
+        assert_eq!(world.told(organization, "TaskResumed").await["times"], times);
+        world.sql("update engine.outbox set state = 'unresolved' where name = 'SendEmail'").await;
+    }
+    assert!(outbox::drop_for_good(engine, &key).await.expect("an answer"));
+    assert_eq!(world.told(organization, "TaskDropped").await["key"], key.as_str());
+    assert_eq!(world.row("SendEmail", message).await.1, "dropped");
+    for gone in [key.as_str(), "1/nothing/of/the/kind"] {
+        assert!(!outbox::drop_for_good(engine, gone).await.expect("an answer"));
+        assert!(!outbox::resume(engine, gone).await.expect("an answer"));
+    }
+    assert_eq!(
+        (world.times(organization, "TaskResumed").await, world.times(organization, "TaskDropped").await),
+        (2, 1)
+    );
+}

@@ -30,6 +30,8 @@ impl Tell for OrganizationFact {
                 Self::Registered { organization_id, name: name.into() }
             }
             OrganizationEvent::OrganizationRenamed { name } => Self::Renamed { organization_id, name: name.into() },
+            // Of the machinery, and for whoever runs it.
+            OrganizationEvent::TaskResumed { .. } | OrganizationEvent::TaskDropped { .. } => return None,
         })
     }
 

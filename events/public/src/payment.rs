@@ -173,7 +173,7 @@ impl Tell for PaymentFact {
             PaymentEvent::PaymentDeclined { code: _, decline_code: _, advice: _, charge: _, autopay_id } => {
                 Self::Declined { payment_id, autopay_id: autopay_id.map(|id| id.0) }
             }
-            PaymentEvent::PaymentProcessing {} => Self::Processing { payment_id },
+            PaymentEvent::PaymentProcessing { bank: _ } => Self::Processing { payment_id },
             PaymentEvent::PaymentSucceeded { invoice_id, amount, charge: _, card, bank, autopay_id } => {
                 let means = match (card, bank) {
                     (Some(_), _) => Some(Means::Card),

@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "texts", include_str!("../../../schemas/sql/0006_texts.sql")),
     (7, "transparency", include_str!("../../../schemas/sql/0007_transparency.sql")),
     (8, "text_lane", include_str!("../../../schemas/sql/0008_text_lane.sql")),
+    (9, "restore", include_str!("../../../schemas/sql/0009_restore.sql")),
     (10, "mirror", include_str!("../../../schemas/sql/0010_mirror.sql")),
 ];
 

@@ -77,6 +77,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, call: &Call, fault: Option<&Faul
 fn route(store: &mut Store, call: &Call, body: &Value) -> Reply {
     match (&call.method, call.segments().as_slice()) {
         (&Method::POST, ["emails"]) => send(store, body),
+        (&Method::GET, ["emails"]) => list(store, &call.query),
         (&Method::GET, ["emails", id]) => match store.get(Table::Emails, id) {
             Some(row) => Reply::json(200, &shown(row)),
             None => refusal(404, "not_found", "Email not found"),
@@ -98,6 +99,40 @@ fn route(store: &mut Store, call: &Call, body: &Value) -> Reply {
         },
         _ => refusal(404, "not_found", "The sandbox knows only what Propty uses of Resend."),
     }
+}
+
+/// Newest first, without their contents; `after` is the last id of the page before.
+fn list(store: &Store, query: &str) -> Reply {
+    let parameter = |name: &str| {
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let limit = match parameter("limit").map_or(Ok(20), str::parse::<usize>) {
+        Ok(limit) if (1..=100).contains(&limit) => limit,
+        _ => return refusal(422, "validation_error", "The `limit` must be between 1 and 100."),
+    };
+    let mut rows: Vec<&Value> = store.all(Table::Emails).map(|(_, row)| row).collect();
+    // Ids carry their time.
+    rows.sort_unstable_by(|one, other| other["id"].as_str().cmp(&one["id"].as_str()));
+    let start = match parameter("after") {
+        None => 0,
+        Some(after) => match rows.iter().position(|row| row["id"] == json!(after)) {
+            Some(place) => place + 1,
+            None => return refusal(422, "validation_error", "There is no such e-mail to list after."),
+        },
+    };
+    let rest = &rows[start..];
+    let data: Vec<Value> = rest
+        .iter()
+        .take(limit)
+        .map(|row| {
+            let mut listed = shown(row);
+            if let Some(fields) = listed.as_object_mut() {
+                fields.retain(|name, _| !matches!(name.as_str(), "html" | "text" | "object"));
+            }
+            listed
+        })
+        .collect();
+    Reply::json(200, &json!({"object": "list", "has_more": rest.len() > limit, "data": data}))
 }
 
 fn suppressed(store: &Store, which: &str) -> Option<(String, Value)> {

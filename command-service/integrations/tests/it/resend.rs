@@ -135,3 +135,63 @@ async fn a_key_that_cannot_be_a_header_is_refused() {
         assert!(matches!(&outcome, Outcome::Refused(refused) if refused.code == "invalid_key"), "{outcome:?}");
     }
 }
+
+fn listed(id: &str, subject: &str, to: &str, created_at: &str) -> Value {
+    json!({ "id": id, "to": [to], "subject": subject, "created_at": created_at, "last_event": "delivered" })
+}
+
+const SUBJECT: &str = "Votre facture Bcc: all@example.org";
+
+fn since() -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::from_timestamp(1_772_366_400, 0).expect("2026-03-01 12:00")
+}
+
+#[tokio::test]
+async fn a_message_is_found_by_recipient_subject_and_text_page_by_page() {
+    let first = json!({ "object": "list", "has_more": true, "data": [
+        listed("e1", "Another", "ada@example.org", "2026-03-02T08:00:00.000Z"),
+        listed("e2", SUBJECT, "ben@example.org", "2026-03-02T07:00:00.000Z"),
+        listed("e3", SUBJECT, "ada@example.org", "2026-03-02 06:00:00.000000+00"),
+    ] });
+    let second = json!({ "object": "list", "has_more": true, "data": [
+        listed("e4", SUBJECT, "Ada@example.org", "2026-03-01T12:00:01.000Z"),
+    ] });
+    let answers = [
+        Reply::json(200, &first),
+        Reply::json(200, &json!({ "id": "e3", "text": "Something else" })),
+        Reply::json(200, &second),
+        Reply::json(200, &json!({ "id": "e4", "text": "Bonjour" })),
+    ];
+    let server = Responder::start(answers).await;
+    let found = mail(&server.url).find(&email(), since()).await;
+    assert_eq!(found, Some(Outcome::Done(Some("e4".to_owned()))));
+    let lines: Vec<String> = server.seen().iter().map(|seen| seen.line.clone()).collect();
+    let expected =
+        ["?limit=100", "/e3", "?limit=100&after=e3", "/e4"].map(|path| format!("GET /emails{path} HTTP/1.1"));
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test]
+async fn what_is_not_among_the_messages_since_then_was_not_handed_over() {
+    let older = listed("e1", SUBJECT, "ada@example.org", "2026-03-01T11:00:00.000Z");
+    let page = json!({ "object": "list", "has_more": true, "data": [older] });
+    let server = Responder::start([Reply::json(200, &page)]).await;
+    assert_eq!(mail(&server.url).find(&email(), since()).await, Some(Outcome::Done(None)));
+    let empty = Responder::start([Reply::json(200, &json!({ "object": "list", "data": [] }))]).await;
+    assert_eq!(mail(&empty.url).find(&email(), since()).await, Some(Outcome::Done(None)));
+}
+
+#[tokio::test]
+async fn a_look_that_fails_says_nothing_of_the_message() {
+    for (reply, again) in [
+        (named(429, "rate_limit_exceeded"), true),
+        (named(500, "internal_server_error"), true),
+        (named(401, "restricted_api_key"), false),
+        (Reply::json(200, &json!({ "data": "none" })), false),
+    ] {
+        let server = Responder::start([reply]).await;
+        let outcome = mail(&server.url).find(&email(), since()).await.expect("resend can be asked");
+        assert_eq!(matches!(outcome, Outcome::Retry { .. }), again, "{outcome:?}");
+        assert_eq!(matches!(outcome, Outcome::Refused(_)), !again, "{outcome:?}");
+    }
+}

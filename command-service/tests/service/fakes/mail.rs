@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use processes::ports::{Mail, MailPromise, Outcome, OutgoingEmail};
 use uuid::Uuid;
 
@@ -48,6 +49,17 @@ impl Mail for FakeMail {
         } else {
             MailPromise::AtMostOnce
         }
+    }
+
+    async fn find(&self, email: &OutgoingEmail, _: DateTime<Utc>) -> Option<Outcome<Option<String>>> {
+        if !self.keyed {
+            return None;
+        }
+        let find = || {
+            let found = self.times(email.reference) > 0;
+            Outcome::Done(found.then(|| format!("mail_{}", email.reference)))
+        };
+        Some(self.script.call("find", find).await)
     }
 
     async fn send(&self, email: &OutgoingEmail, idempotency_key: &str) -> Outcome<Option<String>> {

@@ -32,6 +32,29 @@ async fn an_e_mail_is_sent_once_per_key() -> Tested {
 }
 
 #[tokio::test]
+async fn what_was_sent_is_listed_newest_first_page_by_page_without_its_text() -> Tested {
+    let world = start().await?;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        ids.push(world.mail(&format!("ana{number}@example.com"), None).await?.id().to_owned());
+    }
+    let list = async |query: &str| {
+        world.send(world.http.get(world.url(&format!("/resend/emails{query}"))).bearer_auth("re_test")).await
+    };
+    let first = list("?limit=2").await?.body;
+    let seen = |page: &serde_json::Value| -> Vec<String> {
+        let data = page["data"].as_array().cloned().unwrap_or_default();
+        data.iter().filter_map(|email| email["id"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!((seen(&first), &first["has_more"]), (vec![ids[2].clone(), ids[1].clone()], &json!(true)));
+    assert!(first["data"][0].get("text").is_none() && first["data"][0].get("html").is_none());
+    let second = list(&format!("?limit=2&after={}", ids[1])).await?.body;
+    assert_eq!((seen(&second), &second["has_more"]), (vec![ids[0].clone()], &json!(false)));
+    assert_eq!((list("?limit=0").await?.status, list("?after=nothing").await?.status), (422, 422));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_key_in_flight_conflicts() -> Tested {
     let world = start().await?;
     world.fault(json!({"provider": "resend", "kind": "slow", "ms": 400})).await?;

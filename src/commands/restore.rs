@@ -1,0 +1,44 @@
+//! `propty restore`: a history that came from a backup, and the person's word on it.
+
+use std::process::ExitCode;
+
+use command_service::quarantine;
+
+use host::Settings;
+
+use crate::{
+    cli::{Place, Restore, RestoreAction},
+    failure::Failure,
+    node::Node,
+};
+
+pub async fn run(place: &Place, settings: Settings, args: Restore) -> Result<ExitCode, Failure> {
+    let node = Node::visit(place, settings).await?;
+    let result = act(&node, &args.action).await;
+    node.close().await;
+    print!("{}", result?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn act(node: &Node, action: &RestoreAction) -> Result<String, Failure> {
+    let pool = node.store.pool();
+    match action {
+        RestoreAction::Quarantine => {
+            quarantine::begin(pool).await?;
+            Ok("from the next start on nothing is charged or sent, until `propty restore accept`\n".to_owned())
+        }
+        RestoreAction::Accept => {
+            // Also where no service was started since the restore.
+            quarantine::since(pool).await?;
+            let Some(accepted) = quarantine::accept(pool).await? else {
+                return Err(Failure::Told("this history was not restored; see `propty restore --help`".to_owned()));
+            };
+            Ok(format!(
+                "accepted as incarnation {}; the history is whole up to {}\n\
+                 {} calls that may have been made since are looked for at their providers before they are made\n\
+                 what providers did and the history does not know is named by the nightly comparison of each Stripe account\n",
+                accepted.incarnation, accepted.restored_to, accepted.doubtful
+            ))
+        }
+    }
+}
