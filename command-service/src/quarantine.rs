@@ -24,6 +24,8 @@ pub struct Accepted {
     pub restored_to: DateTime<Utc>,
     /// Calls that are looked for at their providers before they are made.
     pub doubtful: u64,
+    /// Texts that may have gone out, left to a person.
+    pub texts: u64,
 }
 
 /// Notes where the database is, and since when workers stand still, if they do. A database of another identity, or whose history
@@ -75,6 +77,14 @@ pub async fn accept(pool: &PgPool) -> Result<Option<Accepted>, sqlx::Error> {
     .execute(&mut *transaction)
     .await?
     .rows_affected();
+    let texts = sqlx::query(
+        "update engine.outbox set state = 'unresolved', finished_at = now(), holder = null, lease_until = null,
+             last_error = 'it may have been sent in the time that a restore lost'
+         where state = 'ready' and name = 'SendText' and due_at <= now()",
+    )
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected();
     let incarnation: i32 = sqlx::query_scalar(&format!(
         "update engine.installation set incarnation = incarnation + 1, quarantined_since = null, cluster = {HERE},
              restored_to = $1, restored_at = now()
@@ -84,7 +94,7 @@ pub async fn accept(pool: &PgPool) -> Result<Option<Accepted>, sqlx::Error> {
     .fetch_one(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(Some(Accepted { incarnation, restored_to, doubtful }))
+    Ok(Some(Accepted { incarnation, restored_to, doubtful, texts }))
 }
 
 /// From when charges may have been made that the history does not know; `None` when none was lost, or long ago.

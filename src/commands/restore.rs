@@ -36,8 +36,9 @@ async fn act(node: &Node, action: &RestoreAction) -> Result<String, Failure> {
             Ok(format!(
                 "accepted as incarnation {}; the history is whole up to {}\n\
                  {} calls that may have been made since are looked for at their providers before they are made\n\
+                 {} texts that may have been sent since are left to you; see `propty outbox list`\n\
                  what providers did and the history does not know is named by the nightly comparison of each Stripe account\n",
-                accepted.incarnation, accepted.restored_to, accepted.doubtful
+                accepted.incarnation, accepted.restored_to, accepted.doubtful, accepted.texts
             ))
         }
     }
