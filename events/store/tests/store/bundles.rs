@@ -139,7 +139,7 @@ fn verdicts(text: &str, pinned: Option<&Vkey>) -> [Result<String, String>; 2] {
 
 /// Seals a changed bundle anew, as whoever holds the key can.
 fn resealed(lines: &[String], origin: &str, key: &KeyPair) -> String {
-    let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let body = lines.join("\n") + "\n";
     let hash = STANDARD.encode(transparency::hash::sha256(body.as_bytes()));
     let note = sign(&format!("propty-bundle-v1\n{origin}\n{hash}\n"), origin, &[key]);
     format!("{body}{}\n", json!({ "type": "seal", "note": note }))
@@ -306,7 +306,7 @@ async fn every_change_to_a_bundle_is_refused_and_its_line_named() {
     for (what, text) in [
         ("two headers swapped", resealed(&swapped, &vkey.name, &pair)),
         ("an event twice", resealed(&twice, &vkey.name, &pair)),
-        ("no seal", body.iter().map(|line| format!("{line}\n")).collect()),
+        ("no seal", body.join("\n") + "\n"),
         ("a stranger's seal", resealed(body, &vkey.name, &stranger)),
         ("cut off", cut),
         ("something behind it", format!("{text}{}\n", body[0])),

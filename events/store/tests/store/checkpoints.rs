@@ -290,3 +290,24 @@ async fn a_swapped_public_half_is_found_out() {
     tamper(&world, "update vault.signing_keys set public_key = decode(repeat('07', 32), 'hex')").await;
     assert!(signing::open(world.pool(), world.store.keyring(), id).await.is_err());
 }
+
+#[tokio::test]
+async fn one_that_runs_signs_by_itself_and_gives_its_lease_up_when_told() {
+    let world = World::new().await;
+    let organization = organization();
+    let running = checkpointer(&world, None);
+    let (stop, told) = tokio::sync::watch::channel(false);
+    let task = tokio::spawn(async move { running.run(told).await });
+    while world.count("select count(*) from engine.leases where name = 'checkpointer'").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    for size in 1..=2 {
+        log(&world, organization, 1).await;
+        // Somebody else holds the lease, so whoever waits here signs nothing.
+        checkpointer(&world, None).cover(organization, size, Duration::from_secs(60)).await.expect("a checkpoint");
+    }
+    stop.send(true).expect("a listener");
+    task.await.expect("an end");
+    let free = Lease::acquire(world.pool(), "checkpointer", Uuid::now_v7()).await.expect("an answer");
+    assert!(free.is_some(), "the lease was not given up");
+}
