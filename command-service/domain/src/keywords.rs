@@ -327,7 +327,7 @@ fn words(body: &str) -> Vec<String> {
             'œ' | 'Œ' => push(&mut words, "oe"),
             'æ' | 'Æ' => push(&mut words, "ae"),
             letter if letter.is_alphanumeric() => {
-                letter.to_lowercase().for_each(|lower| push(&mut words, lower.encode_utf8(&mut [0; 4])))
+                letter.to_lowercase().for_each(|lower| push(&mut words, lower.encode_utf8(&mut [0; 4])));
             }
             _ => words.push(String::new()),
         }

@@ -182,14 +182,13 @@ impl Aggregate for TextMessage {
                 self.provider_id = Some(provider_id);
                 Phase::Accepted
             }
-            TextMessageEvent::TextSent {} => Phase::Sent,
+            TextMessageEvent::TextSent {} | TextMessageEvent::TextOutcomeDecided { sent: true, .. } => Phase::Sent,
             TextMessageEvent::TextDelivered {} => Phase::Delivered,
             TextMessageEvent::TextUndelivered { .. } => Phase::Undelivered,
             TextMessageEvent::TextFailed { .. } | TextMessageEvent::TextOutcomeDecided { sent: false, .. } => {
                 Phase::Failed
             }
             TextMessageEvent::TextOutcomeUnknown { .. } => Phase::Unknown,
-            TextMessageEvent::TextOutcomeDecided { sent: true, .. } => Phase::Sent,
         };
         self.phase = self.phase.max(reached);
     }

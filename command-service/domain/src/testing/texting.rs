@@ -195,10 +195,10 @@ pub fn authorize(content: TextContent) -> AuthorizeText {
 }
 
 /// Leave for [`TEXT`], given at noon under the event of this version.
-pub fn authorized(content: &TextContent, consent: Option<i64>, inbound_id: Option<InboundId>) -> SmsConsentEvent {
+pub fn authorized(told: &TextContent, consent: Option<i64>, inbound_id: Option<InboundId>) -> SmsConsentEvent {
     SmsConsentEvent::TextAuthorized {
         text_id: TEXT,
-        class: content.class(),
+        class: told.class(),
         number_key: key_of(&phone()),
         consent,
         inbound_id,

@@ -93,6 +93,14 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     vec(one, 1..60)
 }
 
+/// The record's number, since the resident last asked.
+#[derive(Debug, Clone, Copy)]
+enum Recorded {
+    Unchanged,
+    Number(usize),
+    Nothing,
+}
+
 /// Everything that happened, and the reference beside it.
 struct World {
     now: DateTime<Utc>,
@@ -105,8 +113,7 @@ struct World {
     /// The reference: granted by the event of this version, and nothing since.
     stands: BTreeMap<NumberKey, i64>,
     unread: u32,
-    /// The record's number, if it changed since the resident last asked.
-    recorded: Option<Option<usize>>,
+    recorded: Recorded,
     /// How often leave was given.
     left: usize,
 }
@@ -124,7 +131,7 @@ impl World {
             lives: true,
             stands: BTreeMap::new(),
             unread: 0,
-            recorded: None,
+            recorded: Recorded::Unchanged,
             left: 0,
         }
     }
@@ -183,13 +190,16 @@ impl World {
                 assert_eq!(self.stands.get(number_key), consent.as_ref(), "leave without a consent that stands");
                 assert_eq!(self.unread, 0, "leave while somebody may have said stop");
                 assert!(self.lives && self.is_active(), "leave for somebody who is gone");
-                if let Some(recorded) = self.recorded {
-                    let current = recorded.map(|chosen| key_of(&number(NUMBERS[chosen])));
-                    assert_eq!(current, Some(*number_key), "leave for a number that is another one now");
+                match self.recorded {
+                    Recorded::Unchanged => {}
+                    Recorded::Number(chosen) => {
+                        assert_eq!(key_of(&number(NUMBERS[chosen])), *number_key, "another number now")
+                    }
+                    Recorded::Nothing => panic!("leave though there is no number any more"),
                 }
                 self.left += 1;
             }
-            SmsConsentEvent::ConsentRequested { .. } => self.recorded = None,
+            SmsConsentEvent::ConsentRequested { .. } => self.recorded = Recorded::Unchanged,
             SmsConsentEvent::DisclosureShown { .. }
             | SmsConsentEvent::CodeIssued { .. }
             | SmsConsentEvent::CodeRejected { .. }
@@ -303,7 +313,7 @@ impl World {
             }
             Happening::RecordNumber(chosen) => {
                 let phone = chosen.map(|chosen| Sealed::new(RESIDENT.0, Purpose::Contact, from(NUMBERS[chosen])));
-                self.recorded = Some(chosen);
+                self.recorded = chosen.map_or(Recorded::Nothing, Recorded::Number);
                 self.record.push(ResidentEvent::ResidentPhoneChanged { phone });
             }
             Happening::MoveOut if self.lives => {
