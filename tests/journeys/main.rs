@@ -22,5 +22,6 @@ mod private_database;
 mod rebuild;
 mod restore;
 mod tenants;
+mod texts;
 mod webhooks;
 mod world;
