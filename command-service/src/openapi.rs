@@ -249,6 +249,29 @@ fn edge_operations() -> Map<String, Value> {
         "responses": plain("204", "Signed out.")
     } }),
     );
+    paths.insert(
+        "/v1/text-previews".into(),
+        json!({ "post": {
+        "operationId": "PreviewText", "tags": ["Texts"],
+        "summary": "How a text reads, and in how many parts it is sent",
+        "description": "For OrganizationManager, PropertyAdmin, PropertyManager. Nothing is sent; codes are shown as zeros, and facts that are left out are made up.",
+        "requestBody": body(
+            json!({
+                "property_id": { "type": "string", "format": "uuid" },
+                "kind": { "enum": events::text_message::TextContent::KINDS },
+                "language": { "enum": ["en", "fr", "es"] },
+                "title": { "type": ["string", "null"] },
+                "amount": { "type": ["object", "null"], "description": "`amount` in minor units and `currency`." }
+            }),
+            json!(["property_id", "kind"]),
+            json!({
+                "property_id": "01935c2e-0000-7000-8000-000000000001", "kind": "invoice-published", "language": "fr",
+                "title": "Charges communes"
+            }),
+        ),
+        "responses": plain("200", "`body`, `encoding` (GSM-7 or UCS-2), `segments`, `units`, `left_in_last_segment`.")
+    } }),
+    );
     for (path, id, text) in [
         ("onboarding-link", "StripeOnboardingLink", "A single-use link to Stripe's onboarding forms"),
         ("dashboard-link", "StripeDashboardLink", "The account's dashboard at Stripe"),
