@@ -159,7 +159,8 @@ impl Engine {
         let id = command.stream(ask.organization);
         let mut end = Fault::Contention;
         for attempt in 0..TRIES {
-            match self.attempt(command.clone(), id, ask, &context).await {
+            // On the heap: what a decision looks at is large, and effects hold many commands' futures.
+            match Box::pin(self.attempt(command.clone(), id, ask, &context)).await {
                 Ok(answer) => return Ok(self.placed(answer, ask).await),
                 Err(Fault::Contention | Fault::Store(AppendError::Retryable(_))) => {
                     tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
@@ -222,7 +223,7 @@ impl Engine {
         let facts = self.facts(&command, state, &scoped, ask).await?;
         if !ask.actor.reaches(&command.scope_with(state, &facts)) {
             if C::RECORDS_THE_TURNED_AWAY {
-                self.turn_away(command, ask).await;
+                Box::pin(self.turn_away(command, ask)).await;
             }
             return Err(Fault::Missing);
         }
@@ -240,7 +241,7 @@ impl Engine {
             .map_err(|refusal| refused(&refusal))?;
         let events = sink.collect().await;
         if let Some(refusal) = events.iter().find_map(C::Aggregate::verdict) {
-            self.put_on_record(events, stream, ask, context).await?;
+            Box::pin(self.put_on_record(events, stream, ask, context)).await?;
             return Err(refused(&refusal));
         }
         let added = i64::try_from(events.len()).unwrap_or(i64::MAX);
