@@ -91,11 +91,11 @@ impl World {
 
     /// The last code that was texted.
     pub fn code(&self) -> Option<String> {
-        let codes = self.texts.sent().into_iter().filter_map(|text| {
+        let mut codes = self.texts.sent().into_iter().filter_map(|text| {
             let (_, rest) = text.body.split_once("your code is ")?;
             Some(rest.chars().take(6).collect::<String>())
         });
-        codes.last()
+        codes.next_back()
     }
 
     pub async fn consent(&self) -> SmsConsent {
