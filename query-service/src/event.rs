@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     answer::{Detail, Meta, ProblemBody, media, position_header, response, responses},
     asked::{Asked, missing},
-    feed::{Aggregate, Export, Live, Slice, Wanted, Watched, gone},
+    feed::{Aggregate, Export, Live, MOST, Slice, Wanted, Watched, gone},
     instant::Instant,
     operation::{self, Filter, Kind, Operation, READERS_OF_EVENTS},
     parameters::{Parameters, refused},
@@ -214,7 +214,7 @@ impl ApiResponse for EventsAnswer {
             lines_media(LINES),
         ];
         let text = "Events. `Propty-Position` is how far they are complete; of lines, if they arrive to their end.";
-        responses(vec![response(200, text, content, vec![position_header()])], &[400, 401, 403, 410, 422, 503])
+        responses(vec![response(200, text, content, vec![position_header()])], &[400, 401, 403, 410, 422, 429, 503])
     }
 
     fn register(registry: &mut Registry) {
@@ -329,12 +329,12 @@ impl Question {
 
     /// Some events after a position, at most as many as wanted.
     async fn page(&self, state: &QueryState, after: i64, limit: usize) -> Result<Slice, Problem> {
-        let mut page = state.feed.slice(&self.wanted, after, i64::MAX).await?;
+        let mut page = state.feed.slice(&self.wanted, after, i64::MAX, MOST).await?;
         for _ in 1..LOOKS {
             if page.shown.len() >= limit || page.complete >= page.head {
                 break;
             }
-            let more = state.feed.slice(&self.wanted, page.complete, i64::MAX).await?;
+            let more = state.feed.slice(&self.wanted, page.complete, i64::MAX, MOST).await?;
             page.shown.extend(more.shown);
             page.complete = more.complete;
             page.head = more.head;
@@ -354,7 +354,7 @@ pub async fn page(state: &QueryState, caller: &Caller, request: &Request) -> poe
     let (after, head, incarnation) = question.after(state, None).await?;
     let format = question.parameters.text("format").unwrap_or_else(|| preferred(request));
     if format == "ndjson" && limit.is_none() {
-        let watched = watched(request)?;
+        let watched = (watched(request)?, state.feed.exporting(caller.organization)?);
         let export = Export::new(state.feed.clone(), question.wanted.clone(), after, head, Some(watched));
         return Ok(answer(&question, LINES, Body::from_bytes_stream(export.stream()), head, incarnation));
     }
@@ -437,7 +437,7 @@ pub async fn one(state: &QueryState, caller: &Caller, request: &Request, positio
     if position > head {
         return Err(missing().into());
     }
-    let found = state.feed.slice(&question.wanted, position - 1, position).await?;
+    let found = state.feed.slice(&question.wanted, position - 1, position, 1).await?;
     Ok(EventAnswer(found.shown.first().ok_or_else(missing)?.line.clone()))
 }
 

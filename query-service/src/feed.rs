@@ -9,7 +9,7 @@ mod slice;
 mod stream;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 pub use shown::Shown;
-pub use slice::Slice;
+pub use slice::{MOST, Slice};
 pub use stream::{Export, Live, Watched, lines};
 
 use live::Tail;
@@ -30,6 +30,8 @@ use shown::Openings;
 
 /// How many slices of the past are read at once, whoever wants them.
 const SLICES: usize = 4;
+/// Exports of one organization at once: each holds two slices in memory.
+const EXPORTS: usize = 20;
 
 /// Reads the log for all who follow it in this process.
 #[derive(Clone)]
@@ -44,7 +46,27 @@ struct Inner {
     openings: Mutex<Openings>,
     slices: Semaphore,
     tails: Mutex<HashMap<OrganizationId, Weak<Tail>>>,
+    exports: Mutex<HashMap<OrganizationId, usize>>,
     told: watch::Receiver<bool>,
+}
+
+/// The place of an export, given back when dropped.
+#[derive(Debug)]
+pub struct Exporting {
+    feed: Feed,
+    organization: OrganizationId,
+}
+
+impl Drop for Exporting {
+    fn drop(&mut self) {
+        let mut exports = self.feed.0.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = exports.entry(self.organization) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Feed {
@@ -110,10 +132,22 @@ impl Feed {
             openings: Mutex::default(),
             slices: Semaphore::new(SLICES),
             tails: Mutex::default(),
+            exports: Mutex::default(),
             told,
         });
         tokio::spawn(live::watch_heads(Arc::downgrade(&inner), head));
         Self(inner)
+    }
+
+    /// A place for one more export of an organization.
+    pub fn exporting(&self, organization: OrganizationId) -> Result<Exporting, Problem> {
+        let mut exports = self.0.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = exports.entry(organization).or_default();
+        if *count >= EXPORTS {
+            return Err(Problem::too_many(5));
+        }
+        *count += 1;
+        Ok(Exporting { feed: self.clone(), organization })
     }
 
     fn tails(&self) -> std::sync::MutexGuard<'_, HashMap<OrganizationId, Weak<Tail>>> {

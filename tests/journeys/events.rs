@@ -392,6 +392,34 @@ async fn the_shell_exports_and_follows_with_a_token_and_without() {
     }
 }
 
+#[test]
+fn a_change_that_would_break_readers_is_not_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let schemas = folder.path().join("schemas");
+    let write = |check: bool| {
+        let mut command = binary(folder.path());
+        command.arg("schemas").arg(&schemas).args(check.then_some("--check"));
+        let output = command.output().expect("an output");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert!(write(false).0 && write(true).0);
+    let file = schemas.join("public/invoice.published.v1.json");
+    let published = std::fs::read_to_string(&file).expect("a schema");
+    let more = published.replacen("\"properties\": {", "\"properties\": { \"gone\": { \"type\": \"string\" },", 1);
+    assert_ne!(more, published);
+    for check in [true, false] {
+        std::fs::write(&file, &more).expect("a schema");
+        let (written, told) = write(check);
+        assert!(!written && told.contains("data.gone would be gone"), "{told}");
+        assert_eq!(std::fs::read_to_string(&file).expect("a schema"), more, "it stays as it was published");
+    }
+    // What is not told any more is missed.
+    std::fs::write(&file, &published).expect("a schema");
+    std::fs::write(schemas.join("public/old.thing.v1.json"), &published).expect("a schema");
+    let (written, told) = write(false);
+    assert!(!written && told.contains("old.thing.v1.json would be gone"), "{told}");
+}
+
 #[tokio::test]
 async fn an_erasure_is_told_and_changes_nothing_of_what_was_told() {
     let world = World::start(Options::default()).await;

@@ -17,7 +17,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Feed, Inner, Wanted, shown::Shown};
+use super::{Feed, Inner, Wanted, shown::Shown, slice::MOST};
 
 /// Bytes of events that are remembered for an organization.
 const BYTES: usize = 4 << 20;
@@ -167,7 +167,7 @@ async fn follow(feed: Weak<Inner>, tail: Weak<Tail>, mut head: watch::Receiver<i
             let (Some(inner), Some(tail)) = (feed.upgrade(), tail.upgrade()) else { return };
             let feed = Feed(inner);
             let until = tail.ring.read().unwrap_or_else(PoisonError::into_inner).until;
-            match feed.read(&Wanted::all(tail.organization), until, i64::MAX).await {
+            match feed.read(&Wanted::all(tail.organization), until, i64::MAX, MOST).await {
                 Ok(slice) if slice.complete > until => {
                     tail.grow(slice.shown, slice.complete);
                     if slice.complete == slice.head {

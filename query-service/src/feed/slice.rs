@@ -66,15 +66,15 @@ impl Feed {
         Ok(found)
     }
 
-    /// What follows a position, at most up to another.
-    pub async fn slice(&self, wanted: &Wanted, after: i64, until: i64) -> Result<Slice, Problem> {
+    /// What follows a position, at most up to another and at most so many events.
+    pub async fn slice(&self, wanted: &Wanted, after: i64, until: i64, most: i64) -> Result<Slice, Problem> {
         // Never closed.
         let _permit = self.0.slices.acquire().await.ok();
-        self.read(wanted, after, until).await
+        self.read(wanted, after, until, most).await
     }
 
     /// The same for what just happened, which does not wait behind readers of the past.
-    pub(super) async fn read(&self, wanted: &Wanted, after: i64, until: i64) -> Result<Slice, Problem> {
+    pub(super) async fn read(&self, wanted: &Wanted, after: i64, until: i64, most: i64) -> Result<Slice, Problem> {
         let mut transaction = tenant::begin(&self.0.query, wanted.organization).await?;
         let (head, incarnation) = head(&mut transaction).await?;
         if after > head {
@@ -87,8 +87,8 @@ impl Feed {
         if end <= after {
             return Ok(Slice { shown: Vec::new(), complete: after.min(head), head, incarnation });
         }
-        let rows = rows(&mut transaction, wanted, after, end).await?;
-        let full = i64::try_from(rows.len()).is_ok_and(|count| count >= MOST);
+        let rows = rows(&mut transaction, wanted, (after, end), most).await?;
+        let full = i64::try_from(rows.len()).is_ok_and(|count| count >= most);
         let last = rows.last().map(|row| row.try_get::<i64, _>("position")).transpose()?;
         let complete = if full { last.unwrap_or(end) } else { end };
         let read = decode(rows).await?;
@@ -115,7 +115,12 @@ async fn head(connection: &mut PgConnection) -> Result<(i64, i32), Problem> {
     .await?)
 }
 
-async fn rows(connection: &mut PgConnection, wanted: &Wanted, after: i64, end: i64) -> Result<Vec<PgRow>, sqlx::Error> {
+async fn rows(
+    connection: &mut PgConnection,
+    wanted: &Wanted,
+    (after, end): (i64, i64),
+    most: i64,
+) -> Result<Vec<PgRow>, sqlx::Error> {
     let aggregate = match wanted.aggregate {
         None => "",
         Some(aggregate) if aggregate.id.is_none() => "and entry.aggregate_type = $6",
@@ -138,7 +143,7 @@ async fn rows(connection: &mut PgConnection, wanted: &Wanted, after: i64, end: i
          order by entry.position",
     );
     let mut query =
-        sqlx::query(&sql).bind(wanted.organization.0).bind(after).bind(end).bind(wanted.types.stored()).bind(MOST);
+        sqlx::query(&sql).bind(wanted.organization.0).bind(after).bind(end).bind(wanted.types.stored()).bind(most);
     if let Some(aggregate) = wanted.aggregate {
         query = query.bind(aggregate.stream);
         if let Some(id) = aggregate.id {

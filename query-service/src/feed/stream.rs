@@ -10,7 +10,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Feed, Wanted, live::Seat, shown::Shown, slice::Slice};
+use super::{
+    Exporting, Feed, Wanted,
+    live::Seat,
+    shown::Shown,
+    slice::{MOST, Slice},
+};
 
 /// A sign of life, and with it how far a reader is of whom nothing was wanted.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -18,8 +23,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const RENEW: Duration = Duration::from_secs(5);
 /// The least that is waited for something new.
 const LOOK: Duration = Duration::from_millis(50);
-/// Events in one piece of an answer.
-const PIECE: usize = 500;
+/// Events in one piece of a stream: what a reader that does not read holds in memory.
+const PIECE: i64 = 200;
 
 /// Whether the reader of a long answer may still read it.
 #[derive(Debug)]
@@ -52,7 +57,8 @@ pub struct Export {
     until: i64,
     /// Read while what came before is on its way; at most one.
     ahead: Option<JoinHandle<Result<Slice, Problem>>>,
-    watched: Option<Watched>,
+    /// Whose answer it is, and its place among the organization's; nobody's at the shell.
+    watched: Option<(Watched, Exporting)>,
 }
 
 impl Drop for Export {
@@ -64,8 +70,7 @@ impl Drop for Export {
 }
 
 impl Export {
-    /// `watched` is whose answer it is; nobody's at the shell.
-    pub fn new(feed: Feed, wanted: Wanted, after: i64, until: i64, watched: Option<Watched>) -> Self {
+    pub fn new(feed: Feed, wanted: Wanted, after: i64, until: i64, watched: Option<(Watched, Exporting)>) -> Self {
         let mut export = Self { feed, wanted: Arc::new(wanted), until, ahead: None, watched };
         export.read_on(after);
         export
@@ -76,14 +81,14 @@ impl Export {
             return;
         }
         let (feed, wanted, until) = (self.feed.clone(), self.wanted.clone(), self.until);
-        self.ahead = Some(tokio::spawn(async move { feed.slice(&wanted, after, until).await }));
+        self.ahead = Some(tokio::spawn(async move { feed.slice(&wanted, after, until, MOST).await }));
     }
 
     /// The next lines; an error ends the answer in its middle, so that nobody takes it for complete.
     async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
         loop {
             let ahead = self.ahead.take()?;
-            if let Some(watched) = &mut self.watched
+            if let Some((watched, _)) = &mut self.watched
                 && !watched.may_go_on().await
             {
                 return Some(Err(io::Error::other("the token does not hold any more")));
@@ -177,16 +182,17 @@ impl Live {
             {
                 return None;
             }
-            let (shown, reach) = match self.seat.after(&self.wanted, self.at, PIECE) {
-                Some(found) => found,
-                None => match self.feed.slice(&self.wanted, self.at, i64::MAX).await {
-                    Ok(slice) => (slice.shown, slice.complete),
-                    Err(problem) => {
-                        self.broken = true;
-                        return Some(Err(io::Error::other(problem)));
-                    }
-                },
-            };
+            let (shown, reach) =
+                match self.seat.after(&self.wanted, self.at, usize::try_from(PIECE).unwrap_or(usize::MAX)) {
+                    Some(found) => found,
+                    None => match self.feed.slice(&self.wanted, self.at, i64::MAX, PIECE).await {
+                        Ok(slice) => (slice.shown, slice.complete),
+                        Err(problem) => {
+                            self.broken = true;
+                            return Some(Err(io::Error::other(problem)));
+                        }
+                    },
+                };
             let moved = reach > self.at;
             self.at = reach;
             if !shown.is_empty() {

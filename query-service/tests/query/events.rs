@@ -391,6 +391,23 @@ async fn a_snapshot_names_a_position_that_the_lists_have_reached() {
 }
 
 #[tokio::test]
+async fn exports_that_nobody_reads_are_limited_and_make_room_when_they_are_dropped() {
+    let world = community().await;
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        let reader = world.reader("manager", "/v1/events?format=ndjson", &[]).await;
+        assert_eq!(reader.status, 200);
+        open.push(reader);
+    }
+    let refused = world.get("integrator", "/v1/events?format=ndjson").await;
+    assert_eq!((refused.status, refused.header("content-type")), (429, "application/problem+json"));
+    assert_eq!(world.get("stranger", "/v1/events?format=ndjson").await.status, 200, "another organization has room");
+    assert_eq!(world.get("integrator", "/v1/events").await.status, 200, "pages hold nothing");
+    open.pop();
+    assert_eq!(world.get("integrator", "/v1/events?format=ndjson").await.status, 200);
+}
+
+#[tokio::test]
 async fn nothing_personal_is_told() {
     let world = community().await;
     let text = world.get("manager", "/v1/events?format=ndjson").await.text.to_lowercase();
