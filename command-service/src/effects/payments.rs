@@ -362,7 +362,8 @@ pub async fn record_snapshot(
             advice: decline.advice,
         }),
     };
-    effects.engine.execute(command, ask).await.map(|_| ())
+    // Boxed: whoever waits for it would carry the whole report around.
+    Box::pin(effects.engine.execute(command, ask)).await.map(|_| ())
 }
 
 /// The payment's frozen request and intent, while it is open at Stripe.
