@@ -33,18 +33,25 @@ pub struct Reached {
     global_position: i64,
 }
 
-/// The furthest that was seen, so that only who comes after news has to look at all read models.
+/// The furthest that was seen, so that only who comes after news has to look at all read models. By default nothing is remembered:
+/// an address of replicas may lead to one that is further today and to another tomorrow.
 #[derive(Debug, Clone, Default)]
-pub struct Watermark(Arc<Mutex<Reached>>);
+pub struct Watermark(Option<Arc<Mutex<Reached>>>);
 
 impl Watermark {
+    /// For a single server, which never shows less than it did.
+    pub fn remembering() -> Self {
+        Self(Some(Arc::default()))
+    }
+
     /// To be asked before the transaction begins: what is found out later may be more than the transaction sees.
     pub fn reached(&self) -> Reached {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.as_ref().map_or_else(Reached::default, |known| *known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn raise(&self, seen: Reached) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = &self.0 else { return };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.incarnation != known.incarnation || seen.global_position > known.global_position {
             *known = seen;
         }

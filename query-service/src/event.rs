@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     answer::{Detail, Meta, ProblemBody, media, position_header, response, responses},
     asked::{Asked, missing},
-    feed::{Aggregate, Export, Live, MOST, Slice, Wanted, Watched, gone},
+    feed::{Aggregate, Export, Live, MOST, Slice, Wanted, Watched},
     instant::Instant,
     operation::{self, Filter, Kind, Operation, READERS_OF_EVENTS},
     parameters::{Parameters, refused},
@@ -301,7 +301,7 @@ impl Question {
         };
         let of = self.parameters.value::<i64>("incarnation").unwrap_or(i64::from(incarnation));
         if after > head || of != i64::from(incarnation) {
-            return Err(gone(head, incarnation));
+            return Err(state.feed.beyond(self.wanted.organization, after, head, (incarnation, of)).await);
         }
         Ok((after, head, incarnation))
     }

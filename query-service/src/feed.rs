@@ -10,7 +10,7 @@ mod stream;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
 use edge::Problem;
@@ -25,6 +25,7 @@ pub use shown::Shown;
 pub use slice::{MOST, Slice};
 pub use stream::{Export, Live, Watched, lines};
 
+use crate::behind::Behind;
 use live::Tail;
 use shown::Openings;
 
@@ -48,6 +49,8 @@ struct Inner {
     tails: Mutex<HashMap<OrganizationId, Weak<Tail>>>,
     exports: Mutex<HashMap<OrganizationId, usize>>,
     told: watch::Receiver<bool>,
+    /// Where a replica is read.
+    behind: OnceLock<Behind>,
 }
 
 /// The place of an export, given back when dropped.
@@ -134,20 +137,14 @@ impl Feed {
             tails: Mutex::default(),
             exports: Mutex::default(),
             told,
+            behind: OnceLock::new(),
         });
         tokio::spawn(live::watch_heads(Arc::downgrade(&inner), head));
         Self(inner)
     }
 
-    /// A place for one more export of an organization.
-    pub fn exporting(&self, organization: OrganizationId) -> Result<Exporting, Problem> {
-        let mut exports = self.0.exports.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = exports.entry(organization).or_default();
-        if *count >= EXPORTS {
-            return Err(Problem::too_many(5));
-        }
-        *count += 1;
-        Ok(Exporting { feed: self.clone(), organization })
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     }
 
     fn tails(&self) -> std::sync::MutexGuard<'_, HashMap<OrganizationId, Weak<Tail>>> {

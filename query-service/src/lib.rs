@@ -17,6 +17,7 @@ mod autopay;
 mod autopay_card;
 mod autopay_run;
 mod autopay_shape;
+mod behind;
 mod credit;
 mod csv;
 mod cursor;
@@ -54,6 +55,7 @@ mod transparency_shape;
 mod unit;
 
 pub use api::{Api, contract_routes, routes};
+pub use behind::Behind;
 pub use event::contract;
 pub use feed::Feed;
 pub use openapi::openapi;

@@ -61,7 +61,13 @@ impl Reading {
     pub async fn now(state: &QueryState, caller: &Caller) -> Result<Self, Problem> {
         let reached = state.watermark.reached();
         let mut transaction = tenant::begin(&state.query_pool, caller.organization).await?;
-        let as_of = state.watermark.freshness(reached, &mut transaction).await.map_err(refused)?;
+        let mut as_of = state.watermark.freshness(reached, &mut transaction).await.map_err(refused)?;
+        if let Some(behind) = &state.behind
+            && let Some(head) = behind.head(caller.organization).await
+        {
+            // How much a replica lacks counts as much as what its read models have not seen.
+            as_of.head = as_of.head.max(head);
+        }
         Ok(Self { transaction, as_of })
     }
 

@@ -44,6 +44,7 @@ pub async fn run(place: &Place, mut settings: Settings, args: &Demo) -> Result<E
         database_url: place.database_url.clone(),
         config: place.config.clone(),
     };
+    settings.secrets.read_database = None;
     settings.secrets.stripe_key = None;
     settings.secrets.resend_key = None;
     if args.once && std::env::var_os("PROPTY_LISTEN").is_none() {

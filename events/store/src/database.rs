@@ -1,11 +1,12 @@
-//! Connections: one pool per database role, and the check that the server will do.
+//! Connections: one pool per database role, on the primary or a replica, and the check that the server will do.
 
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Executor, PgPool,
+    ConnectOptions, Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use uuid::Uuid;
 
 use crate::migrations;
 
@@ -14,14 +15,23 @@ const OLDEST_SERVER: i32 = 150_000;
 
 /// The role that everything but callers' queries works in.
 const ENGINE: &str = "propty_engine";
+/// The role of callers' queries.
+const QUERY: &str = "propty_query";
+/// How long somebody waits for a connection; to a replica, whose readers can be told to come again, less long.
+const PATIENCE: Duration = Duration::from_secs(10);
+const REPLICA_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The pools that the program works with; nothing runs as the owner after migration.
 #[derive(Debug, Clone)]
 pub struct Database {
     /// Appends, orders, projects, works; sees all organizations and says which it means.
     pub engine: PgPool,
-    /// Reads for callers; row-level security shows one organization at a time.
+    /// Reads for callers; row-level security shows one organization at a time. On the replica if there is one.
     pub query: PgPool,
+    /// Tells how far the log goes where `query` reads. The engine itself unless that is a replica.
+    pub heads: PgPool,
+    /// Whether `query` and `heads` read a replica: then they may show less than `engine`.
+    pub replicated: bool,
 }
 
 /// Why the database cannot be used.
@@ -31,6 +41,8 @@ pub enum DatabaseError {
     Address(#[source] sqlx::Error),
     #[error("cannot connect to the database")]
     Connect(#[source] sqlx::Error),
+    #[error("READ_DATABASE_URL leads to another installation's database")]
+    Foreign,
     #[error("PostgreSQL 15 or newer is needed, this server is {0}")]
     TooOld(i32),
     #[error("the database could not be brought to this version's schema")]
@@ -40,10 +52,7 @@ pub enum DatabaseError {
 impl Database {
     /// Connects, migrates, and opens the pools.
     pub async fn connect(address: &str) -> Result<Self, DatabaseError> {
-        let options = PgConnectOptions::from_str(address)
-            .map_err(DatabaseError::Address)?
-            .application_name("propty")
-            .disable_statement_logging();
+        let options = options(address)?;
         let owner = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(Duration::from_secs(10))
@@ -59,13 +68,72 @@ impl Database {
         }
         migrations::run(&owner).await?;
         owner.close().await;
-        Ok(Self { engine: pool(options.clone(), ENGINE, 16).await?, query: pool(options, "propty_query", 10).await? })
+        let engine = pool(options.clone(), ENGINE, 16).await?;
+        Ok(Self { heads: engine.clone(), engine, query: pool(options, QUERY, 10).await?, replicated: false })
+    }
+
+    /// Lets callers' queries and the feed read a replica. What it shows may be older; nothing is ever written through it.
+    ///
+    /// It need not be there yet, nor stay there: while it is away, who reads is told to come again, and the rest goes on.
+    pub async fn reading_from(self, address: &str) -> Result<Self, DatabaseError> {
+        let options = options(address)?;
+        let installation: Uuid = sqlx::query_scalar("select id from engine.installation")
+            .fetch_one(&self.engine)
+            .await
+            .map_err(DatabaseError::Connect)?;
+        match replicated_installation(&options).await {
+            Ok(found) if found != installation => return Err(DatabaseError::Foreign),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the replica cannot be read yet; queries are refused until it can"),
+        }
+        let (query, heads) =
+            (replica(options.clone(), QUERY, 10, installation), replica(options, ENGINE, 2, installation));
+        self.query.close().await;
+        Ok(Self { engine: self.engine, query, heads, replicated: true })
     }
 
     pub async fn close(&self) {
         self.engine.close().await;
         self.query.close().await;
+        self.heads.close().await;
     }
+}
+
+fn options(address: &str) -> Result<PgConnectOptions, DatabaseError> {
+    let options = PgConnectOptions::from_str(address).map_err(DatabaseError::Address)?;
+    Ok(options.application_name("propty").disable_statement_logging())
+}
+
+/// Which installation a replica is of.
+async fn replicated_installation(options: &PgConnectOptions) -> Result<Uuid, sqlx::Error> {
+    let asked = async {
+        let mut connection = PgConnection::connect_with(options).await?;
+        connection.execute(&*session(QUERY)).await?;
+        let found = sqlx::query_scalar("select id from engine.installation").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(found)
+    };
+    tokio::time::timeout(REPLICA_PATIENCE, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Connections to a replica, each looked at before it is used: the address may lead elsewhere tomorrow, and a replica that was
+/// promoted would take what is written.
+fn replica(options: PgConnectOptions, role: &'static str, size: u32, installation: Uuid) -> PgPool {
+    pooled(size, REPLICA_PATIENCE)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                connection.execute(&*session(role)).await?;
+                connection.execute("set default_transaction_read_only = on").await?;
+                let found: Uuid =
+                    sqlx::query_scalar("select id from engine.installation").fetch_one(&mut *connection).await?;
+                if found == installation {
+                    Ok(())
+                } else {
+                    Err(sqlx::Error::Configuration(Box::new(DatabaseError::Foreign)))
+                }
+            })
+        })
+        .connect_lazy_with(options)
 }
 
 /// The engine's connections for whoever begins no transaction: none can be left open, so there is nothing to end when one is
@@ -106,17 +174,24 @@ fn session(role: &str) -> String {
 }
 
 async fn pool(options: PgConnectOptions, role: &'static str, size: u32) -> Result<PgPool, DatabaseError> {
-    PgPoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(Duration::from_secs(10))
-        // A ping before every query costs more than the rare retry after a lost connection.
-        .test_before_acquire(false)
+    pooled(size, PATIENCE)
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 connection.execute(&*session(role)).await?;
                 Ok(())
             })
         })
+        .connect_with(options)
+        .await
+        .map_err(DatabaseError::Connect)
+}
+
+fn pooled(size: u32, patience: Duration) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(patience)
+        // A ping before every query costs more than the rare retry after a lost connection.
+        .test_before_acquire(false)
         // sqlx 0.8 forgets a BEGIN whose future was dropped before the answer came. The next user of the connection would
         // write into that open transaction, be told of success, and lose everything. A lone `rollback` would do, but the server
         // would write a warning about it into its log each time.
@@ -126,7 +201,4 @@ async fn pool(options: PgConnectOptions, role: &'static str, size: u32) -> Resul
                 Ok(true)
             })
         })
-        .connect_with(options)
-        .await
-        .map_err(DatabaseError::Connect)
 }

@@ -162,6 +162,36 @@ impl Positions {
         }
     }
 
+    /// Follows the log of a replica, which nobody can NOTIFY, until cancelled: looks often while the primary is known to be further,
+    /// and now and then otherwise.
+    pub async fn follow_behind(&self, mut primary: watch::Receiver<i64>, replica: &PgPool) {
+        let mut reachable = true;
+        loop {
+            match head(replica).await {
+                Ok(head) => {
+                    reachable = true;
+                    self.advance(head);
+                }
+                Err(error) => {
+                    if reachable {
+                        tracing::warn!(%error, "the log of the replica cannot be read; asking on");
+                    }
+                    reachable = false;
+                }
+            }
+            let known = *self.head.borrow();
+            if reachable && *primary.borrow() > known {
+                tokio::time::sleep(ASK).await;
+                continue;
+            }
+            let closed =
+                matches!(timeout(Duration::from_secs(1), primary.wait_for(|head| *head > known)).await, Ok(Err(_)));
+            if closed || !reachable {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
     async fn listen(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen("propty_log").await?;

@@ -201,6 +201,13 @@ impl From<sqlx::Error> for Problem {
                 tracing::error!(%error, "the database is not reachable");
                 Self::unavailable("database", "the database is not reachable; try again", 2)
             }
+            // It stops or starts, or a replica gave up on a query that lay in the way of what it has to repeat.
+            sqlx::Error::Database(ref told)
+                if told.code().is_some_and(|code| code.starts_with("57P0") || code == "40001") =>
+            {
+                tracing::warn!(%error, "the database gave up on a query");
+                Self::unavailable("database", "the database could not answer just now; try again", 1)
+            }
             error => Self::internal(&error),
         }
     }

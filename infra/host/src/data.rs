@@ -42,6 +42,8 @@ pub struct Host {
     pub database: Database,
     pub store: Arc<Store>,
     pub clock: BusinessClock,
+    /// How far the log goes where callers' queries read: that of the store, unless they read a replica.
+    pub readable: Positions,
     /// Stops the private database when dropped.
     server: Option<Server>,
 }
@@ -89,17 +91,27 @@ impl Host {
             Some(key) => MasterKey::parse(key.expose())?,
             None => MasterKey::load_or_create(&place.data_dir.join("master.key"))?,
         };
-        let database = Database::connect(&address).await?;
+        let mut database = Database::connect(&address).await?;
+        // A short command is told what is so now.
+        if let Some(replica) = settings.secrets.read_database.as_ref().filter(|_| !share) {
+            database = database.reading_from(replica.expose()).await?;
+        }
         let keyring = Keyring::open(database.engine.clone(), master).await?;
         let clock = BusinessClock::open(database.engine.clone()).await?;
         let store = Arc::new(Store::new(database.engine.clone(), keyring, Positions::default()));
-        Ok(Self { settings, data_dir: place.data_dir.clone(), database, store, clock, server })
+        let readable = if database.replicated { Positions::default() } else { store.positions().clone() };
+        Ok(Self { settings, data_dir: place.data_dir.clone(), database, store, clock, readable, server })
     }
 
     /// Follows the log's head and the business clock, which other processes move too.
     pub fn follow(&self, stop: &mut Stop) {
         let (positions, pool) = (self.store.positions().clone(), self.database.engine.clone());
         stop.run_until_told(async move { positions.follow(&pool).await });
+        if self.database.replicated {
+            let (readable, primary) = (self.readable.clone(), self.store.positions().head());
+            let pool = self.database.heads.clone();
+            stop.run_until_told(async move { readable.follow_behind(primary, &pool).await });
+        }
         let clock = self.clock.clone();
         stop.run_until_told(async move {
             loop {

@@ -68,6 +68,8 @@ pub struct Secrets {
     pub twilio: Option<Twilio>,
     /// `TWILIO_WEBHOOK_TOKENS`, comma-separated, where webhooks are signed with others than the token itself: during a rotation.
     pub twilio_webhooks: Vec<Secret>,
+    /// `READ_DATABASE_URL`: a replica of the database, which callers' queries and the feed read.
+    pub read_database: Option<Secret>,
     /// `PROPTY_MASTER_KEY`, 32 bytes in base64; a file in the data folder otherwise.
     pub master_key: Option<Secret>,
 }
@@ -174,6 +176,7 @@ impl Settings {
             resend_webhooks: list("RESEND_WEBHOOK_SECRETS"),
             twilio: twilio()?,
             twilio_webhooks: list("TWILIO_WEBHOOK_TOKENS"),
+            read_database: variable("READ_DATABASE_URL").map(Secret::new),
             master_key: variable("PROPTY_MASTER_KEY").map(Secret::new),
         };
         Ok(settings)

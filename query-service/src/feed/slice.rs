@@ -14,7 +14,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    Feed, Inner, Wanted, gone,
+    Feed, Inner, Wanted,
     shown::{Home, Shown, stream},
 };
 
@@ -78,7 +78,8 @@ impl Feed {
         let mut transaction = tenant::begin(&self.0.query, wanted.organization).await?;
         let (head, incarnation) = head(&mut transaction).await?;
         if after > head {
-            return Err(gone(head, incarnation));
+            let of = (incarnation, i64::from(incarnation));
+            return Err(self.beyond(wanted.organization, after, head, of).await);
         }
         let until = until.min(head);
         let one = wanted.aggregate.is_some_and(|aggregate| aggregate.id.is_some());

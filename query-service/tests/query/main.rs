@@ -8,6 +8,7 @@ mod documents;
 mod events;
 mod freshness;
 mod paging;
+mod replica;
 mod server;
 mod shapes;
 mod transparency;

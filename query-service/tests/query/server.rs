@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 /// A server that ends with the process that started it.
 pub struct Running {
     admin: Connection,
-    _server: Server,
+    server: Server,
     /// Its input closes when this process ends, however it ends: statics are not dropped.
     _watchdog: Child,
 }
@@ -37,6 +37,8 @@ impl Running {
             .keep();
         let mut settings = Settings::from_environment(&folder);
         settings.parameters.push(("max_connections".into(), "300".into()));
+        // A replica that was just copied finds what happened since.
+        settings.parameters.push(("wal_keep_size".into(), "1GB".into()));
         let server = Server::start(&settings, &mut |_| {}).expect("a server");
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "watchdog", &server.pid().to_string()])
@@ -47,7 +49,12 @@ impl Running {
             .spawn()
             .expect("a watchdog");
         let admin = server.connect_options();
-        Self { admin, _server: server, _watchdog: watchdog }
+        Self { admin, server, _watchdog: watchdog }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> i32 {
+        self.server.pid()
     }
 
     /// A new database.

@@ -16,7 +16,7 @@ use events::{Event, Metadata, OrganizationId, Role, SignInId};
 use futures_util::StreamExt;
 use poem::{Endpoint, Request, Response};
 use projections::Projector;
-use query_service::{Feed, QueryState, routes};
+use query_service::{Behind, QueryState, routes};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -70,7 +70,15 @@ pub struct Reader {
 impl World {
     pub async fn new() -> Self {
         let connection = server().await.database().await;
-        let database = Database::connect(&connection.url()).await.expect("a database");
+        Self::over(Database::connect(&connection.url()).await.expect("a database"), None).await
+    }
+
+    /// Over a database whose queries read a replica.
+    pub async fn behind(database: Database) -> Self {
+        Self::over(database, Some(Positions::default())).await
+    }
+
+    async fn over(database: Database, replica: Option<Positions>) -> Self {
         let positions = Positions::default();
         let master = MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key");
         let keyring = Keyring::open(database.engine.clone(), master).await.expect("a keyring");
@@ -79,11 +87,31 @@ impl World {
         Projector::new(store.clone()).prepare().await.expect("read models");
         let clock = BusinessClock::open(database.engine.clone()).await.expect("a clock");
         let (stop, told) = watch::channel(false);
-        let (query, engine) = (database.query.clone(), database.engine.clone());
-        let feed = Feed::start(query, engine, positions.head(), told, "https://propty.example.com");
-        let watermark = projections::position::Watermark::default();
-        let (query_pool, clock_now) = (database.query.clone(), clock.clone());
-        let state = QueryState { query_pool, clock: clock_now, watermark, store: store.clone(), feed };
+        let state = match &replica {
+            None => QueryState::over(
+                &database,
+                &store,
+                clock.clone(),
+                positions.head(),
+                told,
+                "https://propty.example.com",
+                None,
+            ),
+            Some(here) => {
+                let behind = Behind::new(database.engine.clone(), positions.head(), here.head());
+                let (followed, primary, pool) = (here.clone(), positions.head(), database.heads.clone());
+                tokio::spawn(async move { followed.follow_behind(primary, &pool).await });
+                QueryState::over(
+                    &database,
+                    &store,
+                    clock.clone(),
+                    here.head(),
+                    told,
+                    "https://propty.example.com",
+                    Some(behind),
+                )
+            }
+        };
         let business = clock.clone();
         let authenticator = Authenticator::new(database.engine.clone(), clock, credentials.clone(), None);
         let app = Box::new(poem::endpoint::ToDynEndpoint(routes(state, authenticator)));
