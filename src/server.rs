@@ -31,6 +31,8 @@ pub struct Service {
 #[derive(Clone)]
 struct Shown {
     pool: PgPool,
+    /// Where the log of the replica is read, if there is one.
+    replica: Option<PgPool>,
     clock: BusinessClock,
     spec: Arc<Value>,
     page: Arc<String>,
@@ -69,6 +71,7 @@ fn routes(
     let spec = document(&node.settings.public_url(), &commands.effects.registry);
     let shown = Shown {
         pool: node.database.engine.clone(),
+        replica: node.database.replicated.then(|| node.database.heads.clone()),
         clock: node.clock.clone(),
         page: Arc::new(query_service::reference_page(&spec)),
         spec: Arc::new(spec),
@@ -152,6 +155,15 @@ async fn metrics(shown: Data<&Shown>) -> poem::Result<Response> {
         "# TYPE propty_log_unsigned gauge\npropty_log_unsigned {unsigned}\n# TYPE propty_log_refused gauge\npropty_log_refused {}",
         refused.len()
     );
+    if let Some(heads) = &shown.replica {
+        text.push_str("# TYPE propty_replica_up gauge\n# TYPE propty_replica_lag gauge\n");
+        match positions::head(heads).await {
+            Ok(there) => {
+                let _ = writeln!(text, "propty_replica_up 1\npropty_replica_lag {}", (head - there).max(0));
+            }
+            Err(_) => text.push_str("propty_replica_up 0\n"),
+        }
+    }
     text.push_str("# TYPE propty_mirror_lag gauge\n# TYPE propty_mirror_stopped gauge\n");
     for mirror in follower::standings(pool).await.map_err(failed)? {
         // A name is chosen by whoever runs the mirror.

@@ -151,7 +151,7 @@ async fn what_others_found_out_later_says_nothing_about_an_older_transaction() {
     let mut world = World::new().await;
     let story = Story::begin(&mut world).await;
     world.drain().await;
-    let watermark = position::Watermark::default();
+    let watermark = position::Watermark::remembering();
     let reached = watermark.reached();
     let mut older = world.tenant(story.organization).await;
     let seen = watermark.freshness(reached, &mut older).await.expect("an answer");

@@ -159,7 +159,7 @@ async fn replicated() -> (World, Replica, Connection) {
     let database = Database::connect(&connection.url()).await.expect("a database");
     let replica = Replica::of(&connection, server.pid()).await;
     let database = database.reading_from(&replica.address(&connection).url()).await.expect("a replica");
-    let world = World::behind(database).await;
+    let world = World::behind(connection.clone(), database).await;
     let registered = json!({ "OrganizationRegistered": { "name": "Example Management" } });
     world.append::<events::OrganizationEvent>(ORGANIZATION, ORGANIZATION, 0, &[registered]).await;
     world.token(ORGANIZATION, 0x800, "manager", Role::OrganizationManager, None).await;

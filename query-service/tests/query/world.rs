@@ -70,15 +70,16 @@ pub struct Reader {
 impl World {
     pub async fn new() -> Self {
         let connection = server().await.database().await;
-        Self::over(Database::connect(&connection.url()).await.expect("a database"), None).await
+        let database = Database::connect(&connection.url()).await.expect("a database");
+        Self::over(connection, database, None).await
     }
 
     /// Over a database whose queries read a replica.
-    pub async fn behind(database: Database) -> Self {
-        Self::over(database, Some(Positions::default())).await
+    pub async fn behind(connection: Connection, database: Database) -> Self {
+        Self::over(connection, database, Some(Positions::default())).await
     }
 
-    async fn over(database: Database, replica: Option<Positions>) -> Self {
+    async fn over(connection: Connection, database: Database, replica: Option<Positions>) -> Self {
         let positions = Positions::default();
         let master = MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key");
         let keyring = Keyring::open(database.engine.clone(), master).await.expect("a keyring");
