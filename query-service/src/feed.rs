@@ -143,8 +143,35 @@ impl Feed {
         Self(inner)
     }
 
-    collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    /// A place for one more export of an organization.
+    pub fn exporting(&self, organization: OrganizationId) -> Result<Exporting, Problem> {
+        let mut exports = self.0.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = exports.entry(organization).or_default();
+        if *count >= EXPORTS {
+            return Err(Problem::too_many(5));
+        }
+        *count += 1;
+        Ok(Exporting { feed: self.clone(), organization })
+    }
+
+    /// What is read is a replica: a position that it does not have may still come.
+    pub fn reads_behind(&self, behind: Behind) {
+        let _ = self.0.behind.set(behind);
+    }
+
+    /// What to say to who comes with a position that is not in the log that is read.
+    pub async fn beyond(
+        &self,
+        organization: OrganizationId,
+        position: i64,
+        head: i64,
+        incarnation: (i32, i64),
+    ) -> Problem {
+        let (here, asked) = incarnation;
+        match (self.0.behind.get(), i32::try_from(asked)) {
+            (Some(behind), Ok(asked)) => behind.beyond(organization, position, head, asked).await,
+            _ => gone(head, here),
+        }
     }
 
     fn tails(&self) -> std::sync::MutexGuard<'_, HashMap<OrganizationId, Weak<Tail>>> {

@@ -32,7 +32,15 @@ impl QueryState {
         let behind = database
             .replicated
             .then(|| Behind::new(database.engine.clone(), host.store.positions().head(), host.readable.head()));
-        Self::over(database, &host.store, host.clock.clone(), host.readable.head(), told, &host.settings.public_url(), behind)
+        Self::over(
+            database,
+            &host.store,
+            host.clock.clone(),
+            host.readable.head(),
+            told,
+            &host.settings.public_url(),
+            behind,
+        )
     }
 
     /// Over a database whose readable log ends at `head`.

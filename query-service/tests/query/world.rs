@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use edge::{Authenticator, Credentials, credentials};
+use embedded_postgres::Connection;
 use event_store::{
     BusinessClock, Checkpointer, CommandContext, Database, Keyring, MasterKey, Store, Subscription,
     append::{NewEvent, append},
@@ -24,7 +25,7 @@ use uuid::Uuid;
 use crate::server::server;
 
 pub struct World {
-    admin: embedded_postgres::Connection,
+    admin: Connection,
     pub database: Database,
     store: Arc<Store>,
     positions: Positions,
