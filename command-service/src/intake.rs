@@ -90,7 +90,7 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
 async fn understand(effects: &Effects, provider: &str, body: &[u8]) -> Result<Verdict, Fault> {
     let raw = effects.engine.store().keyring().open_raw(provider, body)?;
     match provider {
-        "stripe" => stripe::understand(effects, &raw).await,
+        "stripe" => Box::pin(stripe::understand(effects, &raw)).await,
         "resend" => resend::understand(effects, &raw).await,
         "twilio" => twilio::understand(effects, &raw).await,
         _ => Ok(Verdict::Ignored("unknown provider")),

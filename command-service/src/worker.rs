@@ -266,7 +266,8 @@ fn failed(task: &Task, why: String) -> Done {
 async fn perform(effects: &Effects, task: &Task) -> Result<Done, Fault> {
     if task.kind == "effect" {
         return match serde_json::from_value::<Effect>(task.body.clone()) {
-            Ok(effect) => effects.run(task, effect).await,
+            // Boxed: there are many at once, and most are far smaller than the largest.
+            Ok(effect) => Box::pin(effects.run(task, effect)).await,
             Err(error) => Ok(Done::Unresolved(format!("the effect cannot be read: {error}"))),
         };
     }

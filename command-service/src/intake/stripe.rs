@@ -55,7 +55,7 @@ pub(super) async fn understand(effects: &Effects, raw: &[u8]) -> Result<Verdict,
             refund_notice(effects, &notice, id, intent, RefundId(*refund)).await
         }
         StripeObject::SetupIntent { id, setup, enrollment } => {
-            autopay::setup_intent(effects, &notice, id, *setup, *enrollment).await
+            Box::pin(autopay::setup_intent(effects, &notice, id, *setup, *enrollment)).await
         }
         StripeObject::PaymentMethod { id, customer, .. } => {
             autopay::payment_method(effects, &notice, id, customer.as_deref()).await
