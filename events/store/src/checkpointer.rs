@@ -89,6 +89,15 @@ pub enum CheckpointError {
     Late,
 }
 
+/// What a step is about to store.
+struct Prepared {
+    current: Uuid,
+    extended: Vec<Extended>,
+    /// In the order of what they are of.
+    notes: Vec<String>,
+    round: Round,
+}
+
 impl Checkpointer {
     pub fn new(pool: PgPool, keyring: Keyring, witness: Option<Witness>) -> Self {
         Self {
@@ -107,7 +116,7 @@ impl Checkpointer {
         while !*stop.borrow() {
             let pause = match Lease::acquire(&self.pool, LEASE, self.holder).await {
                 Ok(Some(lease)) => {
-                    if let Err(error) = self.step_holding(&lease).await {
+                    if let Err(error) = self.step(&lease).await {
                         tracing::error!(%error, "no checkpoints can be signed");
                     }
                     PACE
@@ -141,7 +150,7 @@ impl Checkpointer {
                 return Ok(());
             }
             if let Some(lease) = Lease::acquire(&self.pool, LEASE, self.holder).await? {
-                let round = self.step_holding(&lease).await;
+                let round = self.step(&lease).await;
                 lease.release(&self.pool).await?;
                 let refused = round?.unwrap_or_default().refused;
                 if let Some(refusal) = refused.into_iter().find(|refusal| refusal.organization == organization) {
@@ -155,22 +164,40 @@ impl Checkpointer {
         }
     }
 
-    /// A step that may take longer than the lease's term: the first of a long log does.
-    async fn step_holding(&self, lease: &Lease) -> Result<Option<Round>, CheckpointError> {
-        let step = self.step(lease);
-        tokio::pin!(step);
-        loop {
-            tokio::select! {
-                done = &mut step => return done,
-                () = tokio::time::sleep(TERM / 3) => {
-                    Lease::acquire(&self.pool, LEASE, self.holder).await?;
-                }
-            }
-        }
-    }
-
     /// Signs for each organization whose log has grown: `None` when the lease is lost.
     pub async fn step(&self, lease: &Lease) -> Result<Option<Round>, CheckpointError> {
+        let (name, holder, _) = lease.parts();
+        // The first step of a long log takes longer than the lease's term. Only here, and not while the fence is held below:
+        // a renewal would wait for that, and it for the renewal.
+        let renew = async {
+            loop {
+                tokio::time::sleep(TERM / 3).await;
+                if let Err(error) = Lease::acquire(&self.pool, name.to_owned(), holder).await {
+                    return CheckpointError::from(error);
+                }
+            }
+        };
+        let Prepared { current, extended, notes, mut round } = tokio::select! {
+            prepared = self.prepare() => prepared?,
+            error = renew => return Err(error),
+        };
+        if extended.is_empty() {
+            return Ok(Some(round));
+        }
+        // Outside first: no checkpoint is ever shown that the witness has not got.
+        self.bear_witness(&notes).await?;
+        if !self.store(lease, current, &extended, &notes).await? {
+            return Ok(None);
+        }
+        for one in extended {
+            self.saw(one.due.organization, one.tree);
+            round.signed.push((one.due.organization, one.tree.size));
+        }
+        Ok(Some(round))
+    }
+
+    /// Looks at each log that is due, and signs what continues what was signed before.
+    async fn prepare(&self) -> Result<Prepared, CheckpointError> {
         self.look_at_the_witness().await?;
         let current = signing::current(&self.pool, &self.keyring).await?;
         let mut connection = self.pool.acquire().await?;
@@ -184,23 +211,11 @@ impl Checkpointer {
         }
         drop(connection);
         standing::tell(&self.pool, &round.refused).await?;
-        if extended.is_empty() {
-            return Ok(Some(round));
-        }
         let mut notes = Vec::with_capacity(extended.len());
         for one in &extended {
             notes.push(self.sign(one, current).await?);
         }
-        // Outside first: no checkpoint is ever shown that the witness has not got.
-        self.bear_witness(&notes).await?;
-        if !self.store(lease, current, &extended, &notes).await? {
-            return Ok(None);
-        }
-        for one in extended {
-            self.saw(one.due.organization, one.tree);
-            round.signed.push((one.due.organization, one.tree.size));
-        }
-        Ok(Some(round))
+        Ok(Prepared { current, extended, notes, round })
     }
 
     async fn look_at_the_witness(&self) -> Result<(), CheckpointError> {

@@ -311,3 +311,25 @@ async fn one_that_runs_signs_by_itself_and_gives_its_lease_up_when_told() {
     let free = Lease::acquire(world.pool(), "checkpointer", Uuid::now_v7()).await.expect("an answer");
     assert!(free.is_some(), "the lease was not given up");
 }
+
+#[tokio::test]
+async fn a_store_that_has_to_wait_longer_than_the_lease_lasts_comes_to_its_end() {
+    let world = World::new().await;
+    let organization = organization();
+    log(&world, organization, 1).await;
+    let mut superuser = world.superuser().await;
+    superuser.execute("begin; lock table log.checkpoints in share mode").await.expect("a lock");
+    let slow = checkpointer(&world, None);
+    let task = tokio::spawn(async move { slow.cover(organization, 1, Duration::from_secs(60)).await });
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while world.count(waiting).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The term has to pass: what is shown is that nothing then waits for itself.
+    tokio::time::sleep(event_store::lease::TERM).await;
+    superuser.execute("commit").await.expect("an unlocked table");
+    let done = tokio::time::timeout(Duration::from_secs(30), task).await.expect("it does not wait for itself");
+    done.expect("an end").expect("a checkpoint");
+    assert_eq!(latest(&world, organization).await.size, 1);
+}
