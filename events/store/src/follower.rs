@@ -42,6 +42,8 @@ pub enum FollowError {
     Query(#[from] sqlx::Error),
     #[error("the log was restored: the follower is of incarnation {known}, the log of {now}")]
     Incarnation { known: i32, now: i32 },
+    #[error("the log was restored, and nobody has accepted that yet")]
+    Quarantined,
     #[error("the log ends at {head}, but the follower is at {position}: it was restored")]
     Beyond { position: i64, head: i64 },
 }
@@ -65,19 +67,23 @@ impl Follower {
 
     /// Where to go on: the place, or the beginning of the log when there is none yet.
     pub async fn begin(&self) -> Result<i64, FollowError> {
-        let (position, known, now, head): (i64, i32, i32, i64) = sqlx::query_as(
+        let (position, known, now, quarantined, head): (i64, i32, i32, bool, i64) = sqlx::query_as(
             "with here as (
                  insert into engine.mirrors as known (name, global_position, incarnation)
                  select $1, 0, incarnation from engine.installation
                  on conflict (name) do update set global_position = known.global_position
                  returning global_position, incarnation
              )
-             select here.global_position, here.incarnation, installation.incarnation, head.global_position
+             select here.global_position, here.incarnation, installation.incarnation,
+                    installation.quarantined_since is not null, head.global_position
              from here cross join engine.installation cross join log.head",
         )
         .bind(&self.name)
         .fetch_one(&self.pool)
         .await?;
+        if quarantined {
+            return Err(FollowError::Quarantined);
+        }
         if known != now {
             return Err(FollowError::Incarnation { known, now });
         }
@@ -87,7 +93,7 @@ impl Follower {
         Ok(position)
     }
 
-    /// Up to `limit` events after a global position.
+    /// Up to `limit` events after a global position; none of a history that waits for a person's word.
     pub async fn page(&self, after: i64, limit: i64) -> Result<Vec<StoredEvent>, sqlx::Error> {
         // Row by row, by the index: see `Subscription::page`.
         let rows = sqlx::query(
@@ -102,6 +108,7 @@ impl Follower {
                  limit 1
              ) stored
              where entry.global_position > $1 and entry.global_position <= $1 + $2
+                 and not exists (select from engine.installation where quarantined_since is not null)
              order by entry.global_position",
         )
         .bind(after)

@@ -22,6 +22,8 @@ use crate::{
 const PAGE: i64 = 500;
 /// How often the log is looked at when nobody tells that it has grown.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often a restored log is looked at.
+const QUARANTINE: Duration = Duration::from_secs(5);
 /// Between two attempts to reach the server, doubled from the shortest to the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -54,6 +56,8 @@ enum Ended {
     /// Told to stop, or another leads now.
     Orderly,
     Database(sqlx::Error),
+    /// For a person's word about a restored log.
+    Waits,
     Final(MirrorError),
 }
 
@@ -67,6 +71,7 @@ impl From<FollowError> for Ended {
     fn from(error: FollowError) -> Self {
         match error {
             FollowError::Query(error) => Self::Database(error),
+            FollowError::Quarantined => Self::Waits,
             restored => Self::Final(MirrorError::Restored(restored)),
         }
     }
@@ -111,6 +116,10 @@ impl Mirror {
                         Ended::Database(error) => {
                             tracing::error!(%error, "the log cannot be read; trying again");
                             pause(&mut stop, LOOK).await;
+                        }
+                        Ended::Waits => {
+                            tracing::warn!("the log was restored; nothing is mirrored until `propty restore accept`");
+                            pause(&mut stop, QUARANTINE).await;
                         }
                         Ended::Final(error) => {
                             if let Err(unwritten) = self.follower.stopped(&error.explain()).await {

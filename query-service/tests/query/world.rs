@@ -76,11 +76,11 @@ impl World {
     }
 
     /// Over a database whose queries read a replica.
-    pub async fn behind(connection: Connection, database: Database) -> Self {
+    pub async fn behind(connection: embedded_postgres::Connection, database: Database) -> Self {
         Self::over(connection, database, Some(Positions::default())).await
     }
 
-    async fn over(connection: Connection, database: Database, replica: Option<Positions>) -> Self {
+    async fn over(connection: embedded_postgres::Connection, database: Database, replica: Option<Positions>) -> Self {
         let positions = Positions::default();
         let master = MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key");
         let keyring = Keyring::open(database.engine.clone(), master).await.expect("a keyring");

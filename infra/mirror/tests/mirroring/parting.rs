@@ -81,6 +81,27 @@ async fn another_history_under_the_same_names_stops_it_loudly() {
 }
 
 #[tokio::test]
+async fn nothing_is_mirrored_of_a_restored_log_that_nobody_has_accepted() {
+    let (world, double) = (World::new().await, Double::start().expect("a double"));
+    let (organization, id) = (Uuid::now_v7(), Uuid::now_v7());
+    world.append(organization, "invoice", id, 1, &["one"]).await;
+    let working = Working::start(world.mirror("kurrentdb", &double));
+    world.caught_up("kurrentdb").await;
+    let mut superuser = world.superuser().await;
+    superuser.execute("update engine.installation set quarantined_since = now()").await.expect("a quarantine");
+    world.append(organization, "invoice", id, 2, &["two"]).await;
+    // Another mirror finds it so at its start; it waits, and ends when told.
+    working.stop().await;
+    let working = Working::start(world.mirror("kurrentdb", &double));
+    superuser
+        .execute("update engine.installation set quarantined_since = null, incarnation = incarnation + 1")
+        .await
+        .expect("an acceptance");
+    assert!(matches!(working.end().await, MirrorError::Restored(_)));
+    assert_eq!(double.all().len(), 1, "what was written in the meantime was not sent");
+}
+
+#[tokio::test]
 async fn a_restored_log_is_not_mirrored_on() {
     let (world, double) = (World::new().await, Double::start().expect("a double"));
     let (organization, id) = (Uuid::now_v7(), Uuid::now_v7());
