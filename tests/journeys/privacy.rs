@@ -316,7 +316,7 @@ async fn an_erased_resident_is_gone_everywhere_and_every_proof_holds() {
     manager.command("RefundPayment", &refund).await;
     world.first.until_payment(payment, "Refunded").await;
     let check = json!({
-        "invoice_id": open, "payment_id": Uuid::now_v7(), "method": "Cash", "received_on": chrono::Utc::now().date_naive(),
+        "invoice_id": open, "payment_id": Uuid::now_v7(), "method": "Cash", "received_on": chrono::Utc::now().date_naive() - chrono::Days::new(1),
         "amount": { "amount": 14_000, "currency": zephyrine.currency }
     });
     manager.command("RecordOfflinePayment", &check).await;

@@ -44,7 +44,7 @@ async fn live_a_little(world: &World) {
     let invoice = first.publish(&henry, 9_900, true).await;
     let check = json!({
         "invoice_id": invoice, "payment_id": Uuid::now_v7(), "method": "Check", "reference": "1042",
-        "amount": { "amount": 9_900, "currency": henry.currency }, "received_on": chrono::Utc::now().date_naive(),
+        "amount": { "amount": 9_900, "currency": henry.currency }, "received_on": chrono::Utc::now().date_naive() - chrono::Days::new(1),
     });
     first.manager.command("RecordOfflinePayment", &check).await;
     first.until_status(invoice, "Paid").await;
