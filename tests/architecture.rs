@@ -338,6 +338,8 @@ fn the_same_noun_has_the_same_file_stem() {
             let declared = line.trim().strip_prefix("pub enum ").and_then(|rest| rest.split_once("Event of \""));
             if let Some((noun, stream)) = declared {
                 let stream = stream.trim_end_matches("\" {").replace('-', "_");
+                // `text.rs` holds the kinds of text that events are made of.
+                let stream = if stream == "text" { "text_message".to_owned() } else { stream };
                 assert_eq!(stem, stream, "{} declares the events of {stream}", shown(&path));
                 stems.insert(noun.to_owned(), stem.clone());
             }
@@ -345,8 +347,14 @@ fn the_same_noun_has_the_same_file_stem() {
     }
     assert!(stems.len() >= 12, "only {} streams were found", stems.len());
     let mut decided = BTreeMap::new();
-    for path in sources(&root.join("command-service/domain/src")).into_iter().filter(|path| !is_test(path)) {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    // Nobody decides that somebody reads the audit trail: it is recorded.
+    stems.remove("AuditRead");
+    let domain = root.join("command-service/domain/src");
+    for path in sources(&domain).into_iter().filter(|path| !is_test(path)) {
+        // The file, or the folder beside it.
+        let below = path.strip_prefix(&domain).unwrap_or(&path);
+        let first = below.components().next().map(|part| part.as_os_str().to_string_lossy().into_owned());
+        let stem = first.unwrap_or_default().trim_end_matches(".rs").to_owned();
         for (_, line) in shipped(&path) {
             if let Some(noun) = line.strip_prefix("impl Aggregate for ").and_then(|rest| rest.strip_suffix(" {")) {
                 decided.insert(noun.to_owned(), stem.clone());

@@ -81,11 +81,11 @@ async fn an_event_that_cannot_be_read_leaves_a_row_for_a_person_and_the_rest_goe
     assert_eq!(world.mail.times(world.message(invoice).await), 1);
     let unresolved = "select count(*) from engine.outbox where state = 'unresolved' and name = 'React'
                       and last_error like '%InvoiceExploded%'";
-    let readers = "of payments, letters, autopay, reminders and credits";
-    assert_eq!(world.count(unresolved).await, 5, "{readers}");
+    let readers = "of payments, letters, texts, autopay, reminders and credits";
+    assert_eq!(world.count(unresolved).await, 6, "{readers}");
     forget(&world).await;
     world.settle().await;
-    assert_eq!(world.count(unresolved).await, 5, "{readers}");
+    assert_eq!(world.count(unresolved).await, 6, "{readers}");
 }
 
 #[tokio::test]

@@ -309,6 +309,18 @@ impl World {
             .get(0)
     }
 
+    /// The types of the events after a position.
+    pub async fn told_since(&self, organization: Uuid, position: i64) -> Vec<String> {
+        sqlx::query_scalar(
+            "select event_type from log.entries where organization_id = $1 and position > $2 order by position",
+        )
+        .bind(organization)
+        .bind(position)
+        .fetch_all(&self.database)
+        .await
+        .expect("event types")
+    }
+
     /// The second organization is as it was, and sees nothing of the first.
     async fn assert_neighbour(&self) {
         let second = &self.second;
