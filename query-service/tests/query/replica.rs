@@ -164,9 +164,8 @@ async fn replicated() -> (World, Replica, Connection) {
     world.append::<events::OrganizationEvent>(ORGANIZATION, ORGANIZATION, 0, &[registered]).await;
     world.token(ORGANIZATION, 0x800, "manager", Role::OrganizationManager, None).await;
     world.settle().await;
-    if timeout(PATIENCE, arrives(&world)).await.is_err() {
-        panic!("the replica does not catch up: {}", replica.log());
-    }
+    let arrived = timeout(PATIENCE, arrives(&world)).await;
+    assert!(arrived.is_ok(), "the replica does not catch up: {}", replica.log());
     (world, replica, connection)
 }
 

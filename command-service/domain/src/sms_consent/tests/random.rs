@@ -193,7 +193,7 @@ impl World {
                 match self.recorded {
                     Recorded::Unchanged => {}
                     Recorded::Number(chosen) => {
-                        assert_eq!(key_of(&number(NUMBERS[chosen])), *number_key, "another number now")
+                        assert_eq!(key_of(&number(NUMBERS[chosen])), *number_key, "another number now");
                     }
                     Recorded::Nothing => panic!("leave though there is no number any more"),
                 }
