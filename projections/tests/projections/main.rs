@@ -10,4 +10,5 @@ mod rebuilds;
 mod server;
 mod stalls;
 mod story;
+mod texting;
 mod world;

@@ -613,6 +613,7 @@ impl Story {
         let autopay = self.enrolls(world, 0).await;
         let due = self.publishes(world, 0, 700, "2026-01-31").await;
         self.charges(world, 0, autopay, due, 700).await;
+        self.texts(world, 0, due).await;
         self.grants(world, 1, 2_500).await;
         self.pays_out(world, "po_1", 20_000, "Pending", "2026-01-09").await;
         (paid, payment, message)
