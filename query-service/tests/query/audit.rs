@@ -72,7 +72,6 @@ async fn a_resident_is_replayed_whole_with_what_each_text_stood_on() {
     assert!(!trail.to_string().contains("number_key"), "where numbers are looked up is nobody's business");
 }
 
-/// Case 54.
 #[tokio::test]
 async fn a_replay_shows_consent_as_it_was() {
     let world = community().await;
