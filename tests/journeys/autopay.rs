@@ -25,7 +25,7 @@ async fn until_charged(world: &World, invoice: Uuid) -> Value {
 
 #[tokio::test]
 async fn set_up_once_an_invoice_is_announced_charged_when_due_and_receipted() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let ana = world.first.resident("Ana").clone();
     let client = world.sign_in(&ana).await;
     let none = client.get(&card_of(&ana)).await;
@@ -67,7 +67,7 @@ async fn set_up_once_an_invoice_is_announced_charged_when_due_and_receipted() {
 
 #[tokio::test]
 async fn a_declined_card_is_tried_three_more_days_then_waits_for_a_new_one() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let carol = world.first.resident("Carol").clone();
     let client = world.enroll(&carol, "pm_card_chargeCustomerFail").await;
     let due = today(&world).await;
@@ -124,7 +124,7 @@ async fn a_declined_card_is_tried_three_more_days_then_waits_for_a_new_one() {
 
 #[tokio::test]
 async fn a_retry_that_succeeds_makes_autopay_active_again() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let dmitri = world.first.resident("Dmitri").clone();
     let client = world.enroll(&dmitri, "pm_card_visa").await;
     let enrollment = client.get(&card_of(&dmitri)).await["enrollment"].clone();
@@ -173,7 +173,7 @@ async fn a_retry_that_succeeds_makes_autopay_active_again() {
 
 #[tokio::test]
 async fn what_is_settled_in_another_way_before_the_moment_is_not_charged() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let (first, henry) = (&world.first, world.first.resident("Henry").clone());
     let client = world.enroll(&henry, "pm_card_visa").await;
     let due = today(&world).await + TimeDelta::days(1);
@@ -219,7 +219,7 @@ async fn what_is_settled_in_another_way_before_the_moment_is_not_charged() {
 
 #[tokio::test]
 async fn a_cancel_ends_it_at_once_and_what_is_in_flight_completes() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let (ines, jonas) = (world.first.resident("Ines").clone(), world.first.resident("Jonas").clone());
     let (one, two) = (world.enroll(&ines, "pm_card_visa").await, world.enroll(&jonas, "pm_card_visa").await);
     let due = today(&world).await;
@@ -252,7 +252,7 @@ async fn a_cancel_ends_it_at_once_and_what_is_in_flight_completes() {
 
 #[tokio::test]
 async fn above_the_cap_the_resident_is_asked_first() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let karin = world.first.resident("Karin").clone();
     let client = world.enroll(&karin, "pm_card_visa").await;
     let mut cap = own(&karin);
@@ -279,7 +279,7 @@ async fn above_the_cap_the_resident_is_asked_first() {
 
 #[tokio::test]
 async fn a_disconnected_account_holds_charges_until_it_is_back() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let liam = world.first.resident("Liam").clone();
     world.enroll(&liam, "pm_card_visa").await;
     let due = today(&world).await;
@@ -312,7 +312,7 @@ async fn a_disconnected_account_holds_charges_until_it_is_back() {
 
 #[tokio::test]
 async fn unknown_outcomes_are_never_a_second_charge() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let elena = world.first.resident("Elena").clone();
     world.enroll(&elena, "pm_card_visa").await;
     let due = today(&world).await;
@@ -341,7 +341,7 @@ async fn unknown_outcomes_are_never_a_second_charge() {
 
 #[tokio::test]
 async fn a_method_that_is_gone_without_a_word_pauses_autopay_at_the_next_charge() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let benoit = world.first.resident("Benoit").clone();
     let client = world.enroll(&benoit, "pm_card_visa").await;
     let lost =

@@ -11,7 +11,7 @@ async fn tomorrow(world: &World) -> NaiveDate {
 
 #[tokio::test]
 async fn a_bank_debit_is_on_its_way_for_days_without_reminders_and_then_settles() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let ana = world.first.resident("Ana").clone();
     let client = world.enroll(&ana, "pm_usBankAccount_success").await;
     let card = client.get(&card_of(&ana)).await;
@@ -36,7 +36,7 @@ async fn a_bank_debit_is_on_its_way_for_days_without_reminders_and_then_settles(
 
 #[tokio::test]
 async fn a_debit_that_the_bank_refuses_is_presented_again_at_most_twice() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let carol = world.first.resident("Carol").clone();
     world.enroll(&carol, "pm_usBankAccount_insufficientFunds").await;
     let invoice = world.publish_due(&carol, 30_000, tomorrow(&world).await).await;
@@ -64,7 +64,7 @@ async fn a_debit_that_the_bank_refuses_is_presented_again_at_most_twice() {
 
 #[tokio::test]
 async fn a_debit_returned_after_success_reopens_the_invoice_and_ends_the_mandate() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let dmitri = world.first.resident("Dmitri").clone();
     world.enroll(&dmitri, "pm_usBankAccount_dispute").await;
     let invoice = world.publish_due(&dmitri, 30_000, tomorrow(&world).await).await;
@@ -94,7 +94,7 @@ async fn a_debit_returned_after_success_reopens_the_invoice_and_ends_the_mandate
 
 #[tokio::test]
 async fn a_disputed_card_payment_leaves_the_invoice_and_comes_back_when_it_is_won() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let henry = world.first.resident("Henry").clone();
     let client = world.sign_in(&henry).await;
     for (status, balance) in [("won", 0), ("lost", 21_000)] {

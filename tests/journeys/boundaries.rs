@@ -78,7 +78,7 @@ async fn is_charged_once(world: &World, invoice: Uuid, at: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_each_boundary_of_a_charge_propty_charges_exactly_once() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let ana = world.first.resident("Ana").clone();
     world.enroll(&ana, "pm_card_visa").await;
     // An hour at which it is the same day everywhere.
@@ -104,7 +104,7 @@ async fn killed_at_each_boundary_of_a_charge_propty_charges_exactly_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_stripe_holds_the_call_or_with_its_webhook_unread_propty_charges_exactly_once() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let ana = world.first.resident("Ana").clone();
     world.enroll(&ana, "pm_card_visa").await;
     // An hour at which it is the same day everywhere.

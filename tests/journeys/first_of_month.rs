@@ -38,7 +38,7 @@ const RUN: &str = "/v1/autopay/run";
 #[tokio::test]
 async fn on_the_first_of_the_month_everyone_is_charged_once_and_people_pay_by_hand_meanwhile() {
     let pace = ("PROPTY_CHARGES_PER_SECOND".to_owned(), PACE.to_string());
-    let mut world = World::start(Options { env: vec![pace], ..Options::default() }).await;
+    let mut world = World::start_in_the_afternoon(Options { env: vec![pace], ..Options::default() }).await;
     let residents = move_in(&mut world).await;
     let due_on = world.now().await.date_naive() + TimeDelta::days(2);
     enroll(&world, &residents).await;

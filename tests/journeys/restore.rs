@@ -11,7 +11,7 @@ async fn status(world: &World) -> Value {
 
 #[tokio::test]
 async fn after_a_restore_nothing_is_charged_or_sent_until_it_is_accepted() {
-    let world = World::start(Options::default()).await;
+    let world = World::start_in_the_afternoon(Options::default()).await;
     let ana = world.first.resident("Ana").clone();
     world.enroll(&ana, "pm_card_visa").await;
     world.pass_days(1).await;

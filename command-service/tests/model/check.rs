@@ -213,7 +213,13 @@ impl Run<'_> {
                 .method
                 .as_ref()
                 .is_some_and(|(method, bank)| *bank && enrollment.presented(*invoice, method) > 2);
+            // What is raised after autopay has paid it is for the resident to pay: it charges an invoice once.
+            let charged = enrollment
+                .charges
+                .values()
+                .any(|charge| charge.invoice == *invoice && charge.end == Some(End::Succeeded));
             let ours = known.phase == Phase::Published
+                && !charged
                 && known.payable()
                 && !known.troubled
                 && !bank_limit

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    World,
+    Options, World,
     client::Client,
     community::{Resident, id},
 };
@@ -15,7 +15,19 @@ pub fn card_of(resident: &Resident) -> String {
     format!("/v1/properties/{}/autopay", resident.property)
 }
 
+/// The hour, UTC, at which the properties of the template are in the middle of the same day.
+const AFTERNOON: TimeDelta = TimeDelta::hours(16);
+
 impl World {
+    /// Starts at an hour at which it is the same day for UTC and for the properties: days are counted from there.
+    pub async fn start_in_the_afternoon(options: Options) -> Self {
+        let world = Self::start(options).await;
+        let now = world.now().await;
+        let today = now.date_naive().and_time(NaiveTime::MIN).and_utc() + AFTERNOON;
+        world.pass_until(if now <= today { today } else { today + TimeDelta::days(1) }).await;
+        world
+    }
+
     /// Signs in and sets autopay up with one of Stripe's test methods.
     pub async fn enroll(&self, resident: &Resident, method: &str) -> Client {
         let client = self.sign_in(resident).await;
@@ -83,7 +95,7 @@ impl World {
     /// Lets the clock go on to the morning after `days` more days, when everything of the day is due.
     pub async fn pass_days(&self, days: i64) {
         let morning = (self.now().await.date_naive() + TimeDelta::days(days)).and_time(NaiveTime::MIN).and_utc();
-        self.pass_until(morning + TimeDelta::hours(16)).await;
+        self.pass_until(morning + AFTERNOON).await;
     }
 
     /// An invoice that is due on a day.
