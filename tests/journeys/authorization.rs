@@ -1,6 +1,6 @@
 //! Every operation × every role × strangers, against the table in `docs/authorization.md`.
 
-use std::{collections::BTreeMap, fmt::Write, path::Path};
+use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
 use events::Role;
 use query_service::{FEED, OPERATIONS, authorization_table};
@@ -297,6 +297,8 @@ async fn every_operation_admits_exactly_the_roles_that_the_documentation_says() 
         ("PropertyAdmin", first.token("PropertyAdmin", Some(here)).await.1),
         ("OrganizationManager", first.token("OrganizationManager", None).await.1),
     ];
+    // A token is known once the read models have seen it.
+    world.settle().await;
     for (role, client) in &walk {
         for query in OPERATIONS {
             let admitted = query.roles.iter().any(|one| one.name() == *role);
@@ -328,8 +330,9 @@ async fn every_operation_admits_exactly_the_roles_that_the_documentation_says() 
     // The walk means something only if what is admitted mostly succeeds.
     let never: Vec<_> = done.iter().filter(|(_, count)| **count == 0).map(|(path, _)| path.as_str()).collect();
     assert!(never.len() < done.len() / 3, "these never succeeded: {never:?}");
-    // What was closed is known as closed once the read models have seen it.
+    // What was closed is known as closed once the read models have seen it, and whoever was just known is looked up again.
     world.settle().await;
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
     neighbour.look("/v1/me").await.assert_problem(401);
     world.remember_second().await;
     world.assert_log().await;

@@ -43,8 +43,11 @@ async fn a_debit_that_the_bank_refuses_is_presented_again_at_most_twice() {
     let path = format!("/v1/messages?invoice_id={invoice}&kind=autopay-failed");
     world.pass_days(2).await;
     for told in 1..=3 {
-        // Days until the bank's answer, and the day after which it may be presented again.
-        for _ in 0..6 {
+        // Days until the bank's answer, more of them over a weekend, and the day after which it may be presented again.
+        for _ in 0..10 {
+            if world.letters_about(invoice, "autopay-failed").await >= told {
+                break;
+            }
             world.pass_days(1).await;
             world.settle().await;
         }
