@@ -52,7 +52,7 @@ pub async fn begin(pool: &PgPool) -> Result<(), sqlx::Error> {
 
 /// A person's word that work may go on; `None` when nothing waits for it.
 pub async fn accept(pool: &PgPool) -> Result<Option<Accepted>, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = event_store::transaction::begin(pool).await?;
     let quarantined: Option<DateTime<Utc>> =
         sqlx::query_scalar("select quarantined_since from engine.installation for update")
             .fetch_one(&mut *transaction)

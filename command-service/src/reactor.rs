@@ -117,7 +117,7 @@ impl Reactor {
         if page.events.is_empty() {
             return Ok(0);
         }
-        let mut transaction = self.store.pool().begin().await?;
+        let mut transaction = event_store::transaction::begin(self.store.pool()).await?;
         let mut entries = Vec::new();
         let names: Vec<String> =
             following.places.iter().map(|(_, subscription, _)| subscription.name().to_owned()).collect();

@@ -78,7 +78,7 @@ pub async fn live(pool: &PgPool, model: &'static str) -> Result<Option<(Generati
 
 /// Makes an empty generation with its table, policies and checkpoint at the beginning of the log.
 pub async fn create(pool: &PgPool, shape: &dyn Shape) -> Result<Generation, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = event_store::transaction::begin(pool).await?;
     // One at a time: numbers must not collide.
     sqlx::query("select pg_advisory_xact_lock(hashtext('propty read models'))").execute(&mut *transaction).await?;
     let number: i32 = sqlx::query_scalar(
@@ -140,7 +140,7 @@ pub async fn swap<F>(
 where
     F: Future<Output = Result<(), ApplyError>>,
 {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = event_store::transaction::begin(pool).await?;
     sqlx::query("select pg_advisory_xact_lock(hashtext('propty read models'))").execute(&mut *transaction).await?;
     let live: Option<i64> = sqlx::query_scalar(
         "select known.global_position from engine.checkpoints known

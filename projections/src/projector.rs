@@ -185,7 +185,7 @@ pub(crate) async fn fold_once(
     end: i64,
     one_by_one: bool,
 ) -> Result<(), ApplyError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = event_store::transaction::begin(pool).await?;
     let moved = sqlx::query(
         "update engine.checkpoints set global_position = $3, updated_at = now()
          where subscriber = $1 and global_position = $2",

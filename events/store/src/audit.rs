@@ -100,7 +100,7 @@ pub async fn verify(
     known: &Known,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Report, AuditError> {
-    let mut transaction = store.pool().begin().await?;
+    let mut transaction = crate::transaction::begin(store.pool()).await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
     // In the order of the index: sorting the whole log would take longer than reading it.
     sqlx::query("set local enable_sort = off").execute(&mut *transaction).await?;

@@ -300,7 +300,7 @@ impl Checkpointer {
         extended: &[Extended],
         notes: &[String],
     ) -> Result<bool, CheckpointError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = crate::transaction::begin(&self.pool).await?;
         if !lease.guard(&mut transaction).await? {
             return Ok(false);
         }

@@ -136,8 +136,7 @@ fn replica(options: PgConnectOptions, role: &'static str, size: u32, installatio
         .connect_lazy_with(options)
 }
 
-/// The engine's connections for whoever begins no transaction: none can be left open, so there is nothing to end when one is
-/// given back, and a statement costs one round trip instead of two. They close together with `pool`.
+/// The engine's connections for whoever begins no transaction. They close together with `pool`.
 ///
 /// What runs on them looks few rows up by their keys, the same few statements again and again. So a plan is made once: planning
 /// around the partitions costs more than looking into the right one. And it may not be a plan that suits a table which is small
@@ -155,7 +154,6 @@ pub(crate) fn for_single_statements(pool: &PgPool, size: u32) -> PgPool {
                 Ok(())
             })
         })
-        .after_release(|_, _| Box::pin(async { Ok(true) }))
         .connect_lazy_with(pool.connect_options().as_ref().clone());
     let (closing, closed) = (pool.close_event(), statements.clone());
     tokio::spawn(async move {
@@ -192,13 +190,4 @@ fn pooled(size: u32, patience: Duration) -> PgPoolOptions {
         .acquire_timeout(patience)
         // A ping before every query costs more than the rare retry after a lost connection.
         .test_before_acquire(false)
-        // sqlx 0.8 forgets a BEGIN whose future was dropped before the answer came. The next user of the connection would
-        // write into that open transaction, be told of success, and lose everything. A lone `rollback` would do, but the server
-        // would write a warning about it into its log each time.
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                connection.execute("begin; rollback").await?;
-                Ok(true)
-            })
-        })
 }

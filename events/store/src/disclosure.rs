@@ -100,7 +100,7 @@ pub async fn bundle<W: Write>(
     documents: &[Document],
     out: W,
 ) -> Result<Summary, DisclosureError> {
-    let mut transaction = store.pool().begin().await?;
+    let mut transaction = crate::transaction::begin(store.pool()).await?;
     // One instant of the log, however long the reading takes.
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
     let checkpoint = checkpoints::latest(&mut transaction, organization, None).await?;

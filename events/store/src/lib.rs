@@ -24,6 +24,7 @@ pub mod sequencer;
 pub mod signing;
 pub mod store;
 pub mod subscription;
+pub mod transaction;
 pub mod tree;
 pub mod witness;
 

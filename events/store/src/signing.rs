@@ -59,7 +59,7 @@ pub async fn current(pool: &PgPool, keyring: &Keyring) -> Result<Uuid, KeyError>
 
 /// Retires the key that signs now and makes another. Each log's next checkpoint is signed by both.
 pub async fn rotate(pool: &PgPool, keyring: &Keyring) -> Result<Uuid, KeyError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = crate::transaction::begin(pool).await?;
     sqlx::query("update vault.signing_keys set retired_at = now() where retired_at is null")
         .execute(&mut *transaction)
         .await?;

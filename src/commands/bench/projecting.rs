@@ -76,7 +76,7 @@ async fn one_model(world: &World<'_>, model: &dyn Shape) -> Result<f64, Failure>
     let started = Instant::now();
     while reached < head {
         let page = subscription.page(reached, PAGE).await.map_err(told)?;
-        let mut transaction = pool.begin().await?;
+        let mut transaction = event_store::transaction::begin(pool).await?;
         model.apply(&mut transaction, &generation, &page.events).await?;
         subscription.advance(&mut transaction, page.end).await?;
         transaction.commit().await?;

@@ -1,5 +1,6 @@
 //! What each database role may do, and what nobody may.
 
+use event_store::transaction;
 use sqlx::{Executor, PgConnection};
 
 use crate::{
@@ -81,7 +82,7 @@ async fn the_query_role_sees_one_organization_at_a_time() {
     let checkpointer = crate::checkpoints::checkpointer(&world, None);
     crate::checkpoints::sign(&world, &checkpointer).await;
     let seen = async |of: Option<events::OrganizationId>| {
-        let mut transaction = world.database.query.begin().await.expect("a transaction");
+        let mut transaction = transaction::begin(&world.database.query).await.expect("a transaction");
         if let Some(of) = of {
             let set = format!("set local propty.organization = '{of}'");
             transaction.execute(&*set).await.expect("a setting");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use event_store::transaction;
 use sqlx::{Row, postgres::PgListener};
 use tokio::{sync::watch, task::JoinSet};
 use uuid::Uuid;
@@ -97,7 +98,7 @@ async fn a_batch_is_bounded_and_the_next_goes_on() {
 async fn an_open_transaction_holds_nobody_up() {
     let world = World::new().await;
     let context = context(organization());
-    let mut slow = world.pool().begin().await.expect("a transaction");
+    let mut slow = transaction::begin(world.pool()).await.expect("a transaction");
     sqlx::query(
         "insert into log.pending (organization_id, aggregate_type, aggregate_id, sequence) values ($1, 'note', $2, 1)",
     )

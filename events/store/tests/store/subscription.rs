@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use event_store::Subscription;
+use event_store::{Subscription, transaction};
 use events::Purpose;
 use uuid::Uuid;
 
@@ -74,7 +74,7 @@ async fn the_checkpoint_moves_with_the_readers_transaction() {
     let subscription = Subscription::new("reader", world.store.clone());
     assert_eq!(subscription.begin(0).await.expect("a start"), 0);
     for (commits, expected) in [(false, 0), (true, 3)] {
-        let mut transaction = world.pool().begin().await.expect("a transaction");
+        let mut transaction = transaction::begin(world.pool()).await.expect("a transaction");
         assert_eq!(subscription.lock(&mut transaction).await.expect("an answer"), Some(0));
         subscription.advance(&mut transaction, 3).await.expect("an advance");
         if commits {
@@ -103,12 +103,12 @@ async fn a_second_runner_waits_for_the_first() {
     let world = filled(1).await;
     let subscription = Arc::new(Subscription::new("reader", world.store.clone()));
     subscription.begin(0).await.expect("a start");
-    let mut first = world.pool().begin().await.expect("a transaction");
+    let mut first = transaction::begin(world.pool()).await.expect("a transaction");
     subscription.lock(&mut first).await.expect("a checkpoint");
     let second = tokio::spawn({
         let (subscription, pool) = (subscription.clone(), world.pool().clone());
         async move {
-            let mut transaction = pool.begin().await.expect("a transaction");
+            let mut transaction = transaction::begin(&pool).await.expect("a transaction");
             subscription.lock(&mut transaction).await.expect("a checkpoint")
         }
     });
