@@ -1,6 +1,7 @@
 //! How fresh the read models are, and waiting until they are fresh enough.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,6 +15,10 @@ use crate::{query::QueryError, tenant};
 
 /// How often a waiter asks.
 const ASK: Duration = Duration::from_millis(10);
+/// How long what one reader found out of an organization serves the next ones.
+const RECENT: Duration = Duration::from_millis(25);
+/// More organizations than are read within that time.
+const ORGANIZATIONS: usize = 10_000;
 
 /// Positions of one organization. The lag is `head - as_of`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +41,13 @@ pub struct Reached {
 /// The furthest that was seen, so that only who comes after news has to look at all read models. By default nothing is remembered:
 /// an address of replicas may lead to one that is further today and to another tomorrow.
 #[derive(Debug, Clone, Default)]
-pub struct Watermark(Option<Arc<Mutex<Reached>>>);
+pub struct Watermark(Option<Arc<Mutex<Known>>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    reached: Reached,
+    organizations: HashMap<OrganizationId, (Instant, Freshness)>,
+}
 
 impl Watermark {
     /// For a single server, which never shows less than it did.
@@ -46,19 +57,44 @@ impl Watermark {
 
     /// To be asked before the transaction begins: what is found out later may be more than the transaction sees.
     pub fn reached(&self) -> Reached {
-        self.0.as_ref().map_or_else(Reached::default, |known| *known.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.as_ref().map_or_else(Reached::default, |known| {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.reached
+        })
     }
 
-    fn raise(&self, seen: Reached) {
+    /// What somebody found out a moment ago. A transaction that begins afterwards sees at least that.
+    pub fn recent(&self, organization: OrganizationId) -> Option<Freshness> {
+        let known = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let (when, freshness) = known.organizations.get(&organization)?;
+        (when.elapsed() < RECENT).then_some(*freshness)
+    }
+
+    fn raise(&self, organization: OrganizationId, seen: Reached, freshness: Freshness) {
         let Some(known) = &self.0 else { return };
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.incarnation != known.incarnation || seen.global_position > known.global_position {
-            *known = seen;
+        if seen.incarnation != known.reached.incarnation || seen.global_position > known.reached.global_position {
+            known.reached = seen;
+        }
+        if known.organizations.len() >= ORGANIZATIONS {
+            known.organizations.retain(|_, (when, _)| when.elapsed() < RECENT);
+        }
+        // Nobody is shown less than the one before.
+        let later = known.organizations.get(&organization).is_none_or(|(_, known)| {
+            known.incarnation != freshness.incarnation || (known.as_of, known.head) <= (freshness.as_of, freshness.head)
+        });
+        if later {
+            known.organizations.insert(organization, (Instant::now(), freshness));
         }
     }
 
     /// The positions as the transaction sees them: what is read in it is at least as fresh as its `as_of`.
-    pub async fn freshness(&self, reached: Reached, connection: &mut PgConnection) -> Result<Freshness, QueryError> {
+    pub async fn freshness(
+        &self,
+        organization: OrganizationId,
+        reached: Reached,
+        connection: &mut PgConnection,
+    ) -> Result<Freshness, QueryError> {
         let row: Option<(i64, i64, i32, i64)> = sqlx::query_as(FRESHNESS)
             .bind(reached.incarnation)
             .bind(reached.global_position)
@@ -67,8 +103,9 @@ impl Watermark {
         let Some((as_of, head, incarnation, global_position)) = row else {
             return Ok(Freshness { as_of: 0, head: 0, incarnation: 0 });
         };
-        self.raise(Reached { incarnation, global_position });
-        Ok(Freshness { as_of, head, incarnation })
+        let freshness = Freshness { as_of, head, incarnation };
+        self.raise(organization, Reached { incarnation, global_position }, freshness);
+        Ok(freshness)
     }
 }
 
@@ -99,8 +136,8 @@ const FRESHNESS: &str = "with head as materialized (
     from engine.installation left join head on true";
 
 /// The same, with nothing known before.
-pub async fn freshness(connection: &mut PgConnection) -> Result<Freshness, QueryError> {
-    Watermark::default().freshness(Reached::default(), connection).await
+pub async fn freshness(organization: OrganizationId, connection: &mut PgConnection) -> Result<Freshness, QueryError> {
+    Watermark::default().freshness(organization, Reached::default(), connection).await
 }
 
 /// Waits until the read models have reached `position`, at most `patience`; tells how far they are in either case.
@@ -113,7 +150,7 @@ pub async fn wait_for(
     let deadline = Instant::now() + patience;
     loop {
         let mut transaction = tenant::begin(pool, organization).await?;
-        let found = freshness(&mut transaction).await?;
+        let found = freshness(organization, &mut transaction).await?;
         transaction.commit().await?;
         if found.as_of >= position || Instant::now() >= deadline {
             return Ok(found);

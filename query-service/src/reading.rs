@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edge::{Caller, Problem};
 use poem::Request;
-use projections::{Freshness, QueryError, tenant};
+use projections::{Freshness, QueryError, position::Reached, tenant};
 use serde_json::json;
 use sqlx::{Postgres, Transaction};
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 pub struct Reading {
     pub transaction: Transaction<'static, Postgres>,
     pub as_of: Freshness,
+    /// What was known when it began.
+    reached: Reached,
 }
 
 /// What the caller must be able to see.
@@ -46,6 +48,11 @@ impl Reading {
             if position.is_some_and(|position| reading.as_of.as_of >= position) {
                 return Ok(reading);
             }
+            // What was known a moment ago may be less than what this transaction sees.
+            reading.look(state, caller).await?;
+            if position.is_some_and(|position| reading.as_of.as_of >= position) {
+                return Ok(reading);
+            }
             let as_of = reading.as_of;
             reading.transaction.rollback().await?;
             if Instant::now() >= deadline {
@@ -59,16 +66,28 @@ impl Reading {
 
     /// Begins with whatever is there.
     pub async fn now(state: &QueryState, caller: &Caller) -> Result<Self, Problem> {
-        let reached = state.watermark.reached();
-        let mut transaction = tenant::begin(&state.query_pool, caller.organization).await?;
-        let mut as_of = state.watermark.freshness(reached, &mut transaction).await.map_err(refused)?;
+        // Both before the transaction begins, so that it sees no less.
+        let (recent, reached) = (state.watermark.recent(caller.organization), state.watermark.reached());
+        let transaction = tenant::begin(&state.query_pool, caller.organization).await?;
+        let nothing = Freshness { as_of: 0, head: 0, incarnation: 0 };
+        let mut reading = Self { transaction, reached, as_of: recent.unwrap_or(nothing) };
+        if recent.is_none() {
+            reading.look(state, caller).await?;
+        }
+        Ok(reading)
+    }
+
+    /// Finds out how fresh the read models are in this transaction.
+    async fn look(&mut self, state: &QueryState, caller: &Caller) -> Result<(), Problem> {
+        let (watermark, organization) = (&state.watermark, caller.organization);
+        self.as_of = watermark.freshness(organization, self.reached, &mut self.transaction).await.map_err(refused)?;
         if let Some(behind) = &state.behind
-            && let Some(head) = behind.head(caller.organization).await
+            && let Some(head) = behind.head(organization).await
         {
             // How much a replica lacks counts as much as what its read models have not seen.
-            as_of.head = as_of.head.max(head);
+            self.as_of.head = self.as_of.head.max(head);
         }
-        Ok(Self { transaction, as_of })
+        Ok(())
     }
 
     async fn place(&mut self, wanted: &Wanted) -> Result<Option<i64>, Problem> {

@@ -93,7 +93,7 @@ async fn the_projector_works_on_while_a_model_is_rebuilt() {
     rebuilding.await.expect("rebuilds");
     let head = {
         let mut tenant = world.tenant(story.organization).await;
-        position::freshness(&mut tenant).await.expect("an answer").head
+        position::freshness(story.organization, &mut tenant).await.expect("an answer").head
     };
     let patience = Duration::from_secs(20);
     let reached =
@@ -154,23 +154,27 @@ async fn what_others_found_out_later_says_nothing_about_an_older_transaction() {
     let watermark = position::Watermark::remembering();
     let reached = watermark.reached();
     let mut older = world.tenant(story.organization).await;
-    let seen = watermark.freshness(reached, &mut older).await.expect("an answer");
+    let seen = watermark.freshness(story.organization, reached, &mut older).await.expect("an answer");
     assert_eq!(seen.as_of, seen.head);
 
     story.goes_on(&mut world).await;
     world.order().await;
     let behind = watermark.reached();
     let mut lagging = world.tenant(story.organization).await;
-    let lag = watermark.freshness(behind, &mut lagging).await.expect("an answer");
+    let lag = watermark.freshness(story.organization, behind, &mut lagging).await.expect("an answer");
     assert!(lag.as_of == seen.as_of && lag.head > lag.as_of, "{lag:?} after {seen:?}");
 
     world.drain().await;
     let mut newer = world.tenant(story.organization).await;
-    let fresh = watermark.freshness(watermark.reached(), &mut newer).await.expect("an answer");
+    let fresh = watermark.freshness(story.organization, watermark.reached(), &mut newer).await.expect("an answer");
     assert_eq!(fresh.as_of, lag.head);
     assert!(watermark.reached() != behind, "nothing was learned");
-    assert_eq!(watermark.freshness(behind, &mut lagging).await.expect("an answer"), lag);
+    assert_eq!(watermark.freshness(story.organization, behind, &mut lagging).await.expect("an answer"), lag);
+    assert_eq!(watermark.recent(story.organization), Some(fresh), "nobody is told less than the one before");
     // The next one need not look again, and is told the same.
     let mut next = world.tenant(story.organization).await;
-    assert_eq!(watermark.freshness(watermark.reached(), &mut next).await.expect("an answer"), fresh);
+    assert_eq!(
+        watermark.freshness(story.organization, watermark.reached(), &mut next).await.expect("an answer"),
+        fresh
+    );
 }
