@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Verify a Propty bundle offline: python3 verify_bundle.py [--key VKEY] FILE
+"""Verify a Propty bundle offline: python3 verify_bundle.py [--key VKEY] [--checkpoints FILE] FILE
 
 Needs Python 3.8 or newer and nothing else. Exit 0: the bundle is sound. Exit 1: it is not, and the line and reason are printed.
 Give the log's key, known from elsewhere, with --key; without it the bundle only proves that it was signed by the key inside it.
+With --checkpoints FILE, one JSON object with a "checkpoint" per line as kept from elsewhere, the bundle must be of the same log and
+reach at least as far: without, it may have been made from an older checkpoint, and "until" says how old.
 The format is explained in docs/audit.md. `--self-test` checks this program's Ed25519 against the vectors of RFC 8032.
 """
 import base64
@@ -10,6 +12,7 @@ import hashlib
 import json
 import re
 import sys
+import uuid
 
 
 def sha256(data):
@@ -147,7 +150,8 @@ ORDER = ("bundle", "checkpoint", "key", "document", "header", "event", "seal")
 
 
 class Bundle:
-    def __init__(self, pinned):
+    def __init__(self, pinned, known):
+        self.known, self.undisclosed, self.unreferred, self.until = known, set(), {}, None
         self.pinned, self.about, self.note, self.keys = pinned, None, None, []
         self.checkpoint, self.roots, self.size = None, [], 0
         self.versions, self.awaited, self.events, self.stage = {}, {}, 0, 0
@@ -183,17 +187,17 @@ class Bundle:
 
     def document_line(self, line):
         need(sha256(line["text"].encode()).hex() == line["sha256"], "document %s does not have its hash" % line["name"])
+        self.unreferred[line["sha256"]] = line["name"]
 
     def begin(self):
         need(self.about and self.note, "what comes before the headers is not whole")
         trusted = [self.pinned] if self.pinned else self.keys
         text, self.keys = open_note(self.note, trusted, "the checkpoint")
-        found = re.fullmatch("([^\n]+)\n(0|[1-9][0-9]*)\n([^\n]+)\n", text)
-        need(found, "the text is no checkpoint")
+        named, size, root = parse_checkpoint(text)
         origin = self.about["origin"]
-        need(found.group(1) == origin and origin.split("/")[-1] == self.about["organization"], "the checkpoint is of another log")
+        need(named == origin and origin.split("/")[-1] == self.about["organization"], "the checkpoint is of another log")
         need(all(name == origin for name, _, _ in self.keys), "a key is of another log")
-        self.checkpoint = (int(found.group(2)), unbase64(found.group(3)))
+        self.checkpoint = (size, root)
 
     def header_line(self, line):
         if self.checkpoint is None:
@@ -204,13 +208,18 @@ class Bundle:
         need(plain and all(re.fullmatch("[0-9a-f]{64}", line[name]) for name in HASHES), "position %d has a malformed header" % position)
         text = "propty-leaf-v1\n{organization}\n{stream}/{stream_id}\n{version}\n{event_type} v{event_version}\n{recorded_at}\n{payload_sha256}\n{metadata_sha256}\n"
         append(self.roots, sha256(b"\x00" + text.format(organization=self.about["organization"], **line).encode()))
-        self.size = position
+        self.size, self.until = position, line["recorded_at"]
+        for origin, size, root in self.known:
+            if origin == self.about["origin"] and size == position:
+                need(root == root_of(self.roots), "position %d: a checkpoint known from elsewhere has another root" % position)
         stream = (line["stream"], line["stream_id"])
         if stream in self.streams:
             version = self.versions.get(stream, 0) + 1
             need(line["version"] == version, "position %d has version %d, not %d" % (position, line["version"], version))
             self.versions[stream] = version
             self.awaited[position] = line
+        elif stream[0] in ("sms-consent", "text"):
+            self.undisclosed.add(stream)
 
     def headed(self):
         need(self.checkpoint, "there are no headers")
@@ -219,6 +228,8 @@ class Bundle:
         need(root_of(self.roots) == root, "the headers of positions 1 to %d do not hash to the checkpoint's root" % size)
         for stream in sorted(self.streams):
             need(stream in self.versions, "the log has no stream %s/%s" % stream)
+        consents = ("sms-consent", str(uuid.uuid5(uuid.UUID(self.about["resident"]), "sms-consent")))
+        need(consents not in self.undisclosed, "the resident's consents, %s/%s, are not disclosed" % consents)
 
     def event_line(self, line):
         position = line["position"]
@@ -228,7 +239,13 @@ class Bundle:
             found = sha256(line[name].encode()).hex()
             need(found == header[name + "_sha256"], "position %d: the %s does not have the hash in its header" % (position, name))
         metadata = json.loads(line["metadata"])
-        held = commitments(json.loads(line["payload"])) + commitments(metadata)
+        payload = json.loads(line["payload"])
+        if header["event_type"] == "TextAuthorized":
+            text = payload["TextAuthorized"]["text_id"]
+            need(("text", text) not in self.undisclosed, "position %d lets text/%s be sent, which is not disclosed" % (position, text))
+        for digest in [digest for digest in self.unreferred if digest in line["payload"]]:
+            del self.unreferred[digest]
+        held = commitments(payload) + commitments(metadata)
         # The client's address is sealed as a text within the metadata's text.
         if isinstance(metadata.get("client_address"), str):
             try:
@@ -248,14 +265,31 @@ class Bundle:
     def seal_line(self, line):
         for position, header in sorted(self.awaited.items()):
             raise Wrong("position %d, %s/%s/%d, is disclosed but has no event" % (position, header["stream"], header["stream_id"], header["version"]))
+        for name in self.unreferred.values():
+            raise Wrong("no disclosed event refers to the document %s" % name)
+        for origin, size, _ in self.known:
+            later = origin == self.about["origin"] and size > self.size
+            need(not later, "the bundle ends at position %d, a checkpoint known from elsewhere covers %d" % (self.size, size))
         expected = "propty-bundle-v1\n%s\n%s\n" % (self.about["origin"], base64.b64encode(self.hash.digest()).decode())
         need(line["note"].rpartition("\n\n")[0] + "\n" == expected, "the seal is of another bundle: something was changed after it was sealed")
         open_note(line["note"], [self.pinned] if self.pinned else self.keys, "the seal")
         self.sealed = True
 
 
-def verify(path, pinned):
-    bundle, number = Bundle(pinned), 0
+def parse_checkpoint(text):
+    found = re.fullmatch("([^\n]+)\n(0|[1-9][0-9]*)\n([^\n]+)\n", text)
+    need(found, "the text is no checkpoint")
+    return found.group(1), int(found.group(2)), unbase64(found.group(3))
+
+
+def checkpoints_of(path):
+    with open(path, "rb") as file:
+        notes = [json.loads(line)["checkpoint"] for line in file if line.strip()]
+    return [parse_checkpoint(note.rpartition("\n\n")[0] + "\n") for note in notes]
+
+
+def verify(path, pinned, known):
+    bundle, number = Bundle(pinned, known), 0
     try:
         with open(path, "rb") as file:
             for number, raw in enumerate(file, 1):
@@ -269,6 +303,8 @@ def verify(path, pinned):
     print("sound: resident %s of organization %s" % (bundle.about["resident"], bundle.about["organization"]))
     print("%d events of %d streams, the whole of what %d logged events hold of them" % (bundle.events, len(bundle.streams), bundle.size))
     print("personal fields: %(opened)d opened, %(erased)d erased, %(withheld)d withheld" % bundle.counts)
+    agrees = sum(origin == bundle.about["origin"] for origin, _, _ in known)
+    print("until %s; agrees with %d checkpoints known from elsewhere" % (bundle.until, agrees))
     print("root " + bundle.checkpoint[1].hex())
     for name, key_id, key in bundle.keys:
         print("signed by %s+%s+%s" % (name, key_id.hex(), base64.b64encode(b"\x01" + key).decode()))
@@ -312,18 +348,21 @@ def main(arguments):
     if arguments == ["--self-test"]:
         self_test()
         return 0
-    pinned = None
-    if len(arguments) == 3 and arguments[0] == "--key":
+    pinned, known = None, []
+    while len(arguments) > 2 and arguments[0] in ("--key", "--checkpoints"):
         try:
-            pinned = parse_key(arguments[1].strip())
-        except Wrong as wrong:
-            print("not sound: --key: %s" % wrong)
+            if arguments[0] == "--key":
+                pinned = parse_key(arguments[1].strip())
+            else:
+                known += checkpoints_of(arguments[1])
+        except (Wrong, ValueError, KeyError, TypeError) as wrong:
+            print("not sound: %s: %s" % (arguments[0], wrong))
             return 1
         arguments = arguments[2:]
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(__doc__)
         return 2
-    wrong = verify(arguments[0], pinned)
+    wrong = verify(arguments[0], pinned, known)
     if wrong:
         print("not sound: " + wrong)
         return 1

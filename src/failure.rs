@@ -19,6 +19,8 @@ pub enum Failure {
     Checkpoint(#[from] event_store::checkpointer::CheckpointError),
     #[error("the bundle cannot be made")]
     Disclosure(#[from] event_store::disclosure::DisclosureError),
+    #[error("the reading cannot be put on record, so there is none")]
+    Append(#[from] event_store::AppendError),
     #[error("the keys cannot be used")]
     Key(#[from] event_store::keyring::KeyError),
     #[error("the providers cannot be reached as configured")]

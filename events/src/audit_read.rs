@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{NumberKey, Phone, PropertyId, ResidentId, Sealed};
 
@@ -22,6 +23,16 @@ pub enum AuditSubject {
     /// The control of every text that was sent for a property, or for all.
     Control {
         property_id: Option<PropertyId>,
+    },
+    /// A list or a thing of the API, by its path; what an auditor reads beside the trail.
+    Query {
+        path: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<Uuid>,
+    },
+    /// All that the log tells of a resident, written to a file with its proof.
+    Bundle {
+        resident_id: ResidentId,
     },
 }
 

@@ -34,15 +34,19 @@ pub struct Filter {
 
 fn visible(visibility: Visibility) -> Query {
     let mut query = select("select sms.* from read.text_message sms where true");
-    if let Some(property) = visibility.property {
-        // Codes and answers belong to no property: whoever sees the resident sees that they were sent.
-        query.push(" and (sms.property_id = ").push_bind(property);
-        query.push(" or sms.property_id is null");
-        lives_in(&mut query, "sms.resident_id", "property_id", property);
-        query.push(")");
-    }
+    within(&mut query, visibility.property);
     and(&mut query, "sms.resident_id = ", visibility.resident);
     query
+}
+
+/// Codes and answers belong to no property: whoever sees the resident sees that they were sent.
+fn within(query: &mut Query, property: Option<Uuid>) {
+    if let Some(property) = property {
+        query.push(" and (sms.property_id = ").push_bind(property);
+        query.push(" or sms.property_id is null");
+        lives_in(query, "sms.resident_id", "property_id", property);
+        query.push(")");
+    }
 }
 
 /// A page of texts, latest first.
@@ -72,18 +76,20 @@ pub async fn detail(
     Ok(Some(TextDetail { text, timeline: stream_event::of_streams(connection, &[id]).await? }))
 }
 
-/// The texts to these residents, by their streams.
-pub async fn streams(connection: &mut PgConnection, residents: &[Uuid]) -> Result<Vec<Uuid>, QueryError> {
-    let ids = sqlx::query_scalar(
-        "select text_id from read.text_message where resident_id = any($1) order by requested_at, text_id",
-    )
-    .bind(residents)
-    .fetch_all(connection)
-    .await?;
-    Ok(ids)
+/// The texts to these residents that may be seen, by their streams.
+pub async fn streams(
+    connection: &mut PgConnection,
+    visibility: Visibility,
+    residents: &[Uuid],
+) -> Result<Vec<Uuid>, QueryError> {
+    let mut query = visible(visibility);
+    query.push(" and sms.resident_id = any(").push_bind(residents.to_vec());
+    let ids = query.push(")) select text_id from listed order by requested_at, text_id").build_query_scalar();
+    Ok(ids.fetch_all(connection).await?)
 }
 
-/// The texts that were handed to the provider in a time, each with its resident.
+/// The texts that were handed to the provider in a time, each with its resident. Of a property also those to its residents that
+/// belong to no property.
 pub async fn sent(
     connection: &mut PgConnection,
     visibility: Visibility,
@@ -91,18 +97,11 @@ pub async fn sent(
     from: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 ) -> Result<Vec<(Uuid, Uuid)>, QueryError> {
-    let rows = sqlx::query_as(
-        "select text_id, resident_id from read.text_message
-         where submitted_at is not null and ($1::uuid is null or property_id = $1)
-             and ($2::uuid is null or property_id = $2)
-             and ($3::timestamptz is null or submitted_at >= $3) and ($4::timestamptz is null or submitted_at < $4)
-         order by submitted_at, text_id",
-    )
-    .bind(property)
-    .bind(visibility.property)
-    .bind(from)
-    .bind(until)
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
+    let mut query = visible(visibility);
+    query.push(" and sms.submitted_at is not null");
+    within(&mut query, property);
+    and(&mut query, "sms.submitted_at >= ", from);
+    and(&mut query, "sms.submitted_at < ", until);
+    let rows = query.push(") select text_id, resident_id from listed order by submitted_at, text_id").build_query_as();
+    Ok(rows.fetch_all(connection).await?)
 }

@@ -8,7 +8,7 @@ use event_store::{
     checkpoints,
 };
 use events::{
-    AuditReadEvent, Event, Metadata, NumberKey, Phone, PropertyId, Purpose, ResidentId, Role, Sealed,
+    AuditReadEvent, Event, Metadata, NumberKey, OrganizationId, Phone, PropertyId, Purpose, ResidentId, Role, Sealed,
     audit_read::AuditSubject,
 };
 use poem::{Body, IntoResponse, Request, Response};
@@ -26,7 +26,7 @@ use crate::{
     asked::{Asked, missing},
     audit_page, audit_trail,
     operation::{self, Kind, Operation},
-    parameters::refused as invalid,
+    parameters::{Format, refused as invalid},
     reading::{POSITION, Reading, refused},
     state::QueryState,
     text_message::Text,
@@ -220,7 +220,8 @@ async fn replay(
     let at: Option<DateTime<Utc>> = parameters.value("at");
     let since: Option<DateTime<Utc>> = parameters.value("since");
     let format = parameters.text("format").unwrap_or("json").to_owned();
-    let texts = text_message::streams(&mut reading.transaction, &found.residents).await.map_err(refused)?;
+    let texts =
+        text_message::streams(&mut reading.transaction, asked.visibility, &found.residents).await.map_err(refused)?;
     let head = reading.as_of.head;
     drop(reading);
     // On record before anything is shown.
@@ -302,21 +303,55 @@ async fn record(
     at: Option<DateTime<Utc>>,
     format: &str,
 ) -> Result<(), Problem> {
-    append_reading(&state.store, caller, subject, position, at, format, state.clock.now()).await.map_err(|error| {
+    let reader = Reader {
+        organization: caller.organization,
+        name: &caller.name,
+        role: caller.role,
+        address: caller.address.as_deref(),
+    };
+    let event = AuditReadEvent::AuditTrailRead { subject, position, at, format: format.to_owned() };
+    record_reading(&state.store, &reader, event, state.clock.now()).await.map_err(|error| {
         tracing::error!(%error, "a reading of the audit trail could not be recorded");
         Problem::unavailable("not-recorded", "this reading cannot be put on record, so it is refused; try again", 5)
     })
 }
 
-async fn append_reading(
-    store: &Store,
+/// Whatever an auditor reads of people is on record, in the lists that managers use as well.
+pub async fn record_auditor(
+    state: &QueryState,
     caller: &Caller,
-    subject: AuditSubject,
+    asked: &Asked,
+    operation: &Operation,
     position: i64,
-    at: Option<DateTime<Utc>>,
-    format: &str,
+) -> Result<(), Problem> {
+    if caller.role != Role::ComplianceAuditor {
+        return Ok(());
+    }
+    let subject = AuditSubject::Query { path: operation.path.to_owned(), id: asked.id };
+    let format = match asked.parameters.format {
+        Format::Json => "json",
+        Format::Csv => "csv",
+    };
+    record(state, caller, subject, position, None, format).await
+}
+
+/// Who reads.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    pub organization: OrganizationId,
+    pub name: &'a str,
+    pub role: Role,
+    pub address: Option<&'a str>,
+}
+
+/// Appends a reading to the log; what names a person in it is sealed.
+pub async fn record_reading(
+    store: &Store,
+    reader: &Reader<'_>,
+    event: AuditReadEvent,
     now: DateTime<Utc>,
 ) -> Result<(), event_store::AppendError> {
+    let AuditReadEvent::AuditTrailRead { subject, position, at, format } = event;
     let id = Uuid::now_v7();
     let subject = match subject {
         AuditSubject::Number { number, number_key } => {
@@ -325,21 +360,19 @@ async fn append_reading(
         }
         other => other,
     };
-    let event = AuditReadEvent::AuditTrailRead { subject, position, at, format: format.to_owned() };
+    let event = AuditReadEvent::AuditTrailRead { subject, position, at, format };
     let mut payload = serde_json::to_value(&event)?;
-    store.keyring().seal(caller.organization, &mut payload).await?;
-    let mut address = caller
-        .address
-        .as_ref()
-        .map(|address| json!({ "$clear": { "subject": id, "purpose": "consent", "value": address } }));
+    store.keyring().seal(reader.organization, &mut payload).await?;
+    let mut address =
+        reader.address.map(|address| json!({ "$clear": { "subject": id, "purpose": "consent", "value": address } }));
     if let Some(address) = &mut address {
-        store.keyring().seal(caller.organization, address).await?;
+        store.keyring().seal(reader.organization, address).await?;
     }
     let context = CommandContext {
         metadata: Metadata {
-            organization: caller.organization,
-            actor: caller.name.clone(),
-            role: caller.role,
+            organization: reader.organization,
+            actor: reader.name.to_owned(),
+            role: reader.role,
             correlation: id,
             causation: None,
             command: "ReadAuditTrail".to_owned(),

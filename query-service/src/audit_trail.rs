@@ -185,12 +185,16 @@ pub struct Control {
 /// Checks each text of the programme that was sent against the consent's own stream: there must be leave for it, under a grant of
 /// this number that nothing had ended before.
 pub fn control(events: &[Recorded]) -> Result<Control, FoldError> {
-    let mut consents: BTreeMap<String, Vec<(i64, SmsConsentEvent)>> = BTreeMap::new();
+    let mut consents: Consents = BTreeMap::new();
     let mut classes: BTreeMap<Uuid, TextClass> = BTreeMap::new();
     let mut found = Control::default();
     for event in events {
         if let Some(change) = event.event::<SmsConsentEvent>()? {
-            consents.entry(format!("sms-consent/{}", event.stream_id)).or_default().push((event.version, change));
+            consents.entry(format!("sms-consent/{}", event.stream_id)).or_default().push((
+                event.version,
+                event.position,
+                change,
+            ));
         }
     }
     for event in events {
@@ -202,7 +206,7 @@ pub fn control(events: &[Recorded]) -> Result<Control, FoldError> {
                 if classes.get(&event.stream_id) == Some(&TextClass::Programme) =>
             {
                 found.checked += 1;
-                let why = unlawful(&consents, event.stream_id, number_key.0, &authority, grounds.consent.as_deref());
+                let why = unlawful(&consents, event, number_key.0, &authority, grounds.consent.as_deref());
                 if let Some(why) = why {
                     let (text_id, position) = (event.stream_id, event.position);
                     found.without.push(json!({ "text_id": text_id, "position": position, "why": why }));
@@ -214,9 +218,12 @@ pub fn control(events: &[Recorded]) -> Result<Control, FoldError> {
     Ok(found)
 }
 
+/// Each consent's stream: version, position, event.
+type Consents = BTreeMap<String, Vec<(i64, i64, SmsConsentEvent)>>;
+
 fn unlawful(
-    consents: &BTreeMap<String, Vec<(i64, SmsConsentEvent)>>,
-    text: Uuid,
+    consents: &Consents,
+    sending: &Recorded,
     number: Uuid,
     authority: &str,
     consent: Option<&str>,
@@ -224,32 +231,37 @@ fn unlawful(
     let Some((stream, version)) = authority.rsplit_once('/') else { return Some("it names no leave") };
     let Ok(leave) = version.parse::<i64>() else { return Some("it names no leave") };
     let Some(history) = consents.get(stream) else { return Some("there is no such consent") };
-    let given = history.iter().find(|(version, _)| *version == leave).map(|(_, event)| event);
-    let Some(SmsConsentEvent::TextAuthorized { text_id, number_key, consent: Some(granted), .. }) = given else {
+    let of = |wanted: i64| history.iter().find(|(version, ..)| *version == wanted).map(|(.., event)| event);
+    let Some(SmsConsentEvent::TextAuthorized { text_id, number_key, consent: Some(granted), expires_at, .. }) =
+        of(leave)
+    else {
         return Some("the event that it names gave no leave");
     };
-    if text_id.0 != text || number_key.0 != number {
+    if text_id.0 != sending.stream_id || number_key.0 != number {
         return Some("the leave was for another text or number");
     }
     if consent != Some(&format!("{stream}/{granted}")) {
         return Some("it names another consent than its leave");
     }
-    let grant = history.iter().find(|(version, _)| version == granted).map(|(_, event)| event);
     let Some(SmsConsentEvent::ConsentGranted { number_key, .. } | SmsConsentEvent::ConsentRestored { number_key, .. }) =
-        grant
+        of(*granted)
     else {
         return Some("the event that it stands on granted nothing");
     };
     if number_key.0 != number {
         return Some("the consent was for another number");
     }
-    let ended = history.iter().any(|(version, event)| {
+    if sending.recorded_at > *expires_at {
+        return Some("the leave had expired");
+    }
+    // Up to the sending itself: an end between leave and sending counts as well.
+    let ended = history.iter().any(|(version, position, event)| {
         let (SmsConsentEvent::ConsentRevoked { number_key, .. }
         | SmsConsentEvent::ConsentInvalidated { number_key, .. }) = event
         else {
             return false;
         };
-        *version > *granted && *version < leave && number_key.0 == number
+        *version > *granted && *position < sending.position && number_key.0 == number
     });
-    ended.then_some("the consent had ended before leave was given")
+    ended.then_some("the consent had ended before it was sent")
 }

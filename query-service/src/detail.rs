@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     answer::Detail,
     asked::{Asked, missing},
+    audit::record_auditor,
     operation::Operation,
     reading::Reading,
     state::QueryState,
@@ -53,6 +54,7 @@ pub async fn detail<T: Detailed>(
     let mut reading = Reading::begin(state, caller, request).await?;
     let id = asked.id.ok_or_else(missing)?;
     let found = T::find(&asked, &mut reading.transaction, id).await?.ok_or_else(missing)?;
+    record_auditor(state, caller, &asked, &T::OPERATION, reading.as_of.as_of).await?;
     let tag = found.tag();
     let mut same = false;
     if let (Some((stream, version)), Some(known)) = (tag, request.header(header::IF_NONE_MATCH)) {

@@ -55,6 +55,7 @@ mod transparency_shape;
 mod unit;
 
 pub use api::{Api, contract_routes, routes};
+pub use audit::{Reader, record_reading};
 pub use behind::Behind;
 pub use event::contract;
 pub use feed::Feed;

@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use crate::{
     answer::{Listing, Page, json},
     asked::Asked,
+    audit::record_auditor,
     csv, cursor,
     operation::Operation,
     parameters::Format,
@@ -43,6 +44,7 @@ pub async fn list<T: Listed>(
     let asked = Asked::read(state, &T::OPERATION, caller, request, parent)?;
     let mut reading = Reading::begin(state, caller, request).await?;
     let as_of = reading.as_of;
+    record_auditor(state, caller, &asked, &T::OPERATION, as_of.as_of).await?;
     let question = asked.parameters.question;
     let after =
         asked.parameters.cursor.as_ref().map(|text| cursor::decode(text, question, as_of.incarnation)).transpose()?;

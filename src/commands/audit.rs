@@ -15,13 +15,15 @@ use event_store::{
     checkpoints,
     disclosure::{self, Document},
     signing,
+    witness::Testimony,
 };
-use events::OrganizationId;
+use events::{AuditReadEvent, OrganizationId, ResidentId, Role, audit_read::AuditSubject};
 use indicatif::ProgressBar;
 use transparency::{Vkey, bundle, hash::hex};
 use uuid::Uuid;
 
 use host::Settings;
+use query_service::{Reader, record_reading};
 
 use crate::{
     cli::{Audit, AuditAction, Place},
@@ -34,8 +36,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub async fn run(place: &Place, settings: Settings, args: Audit) -> Result<ExitCode, Failure> {
-    if let AuditAction::Verify { file: Some(file), key, .. } = &args.action {
-        return check(file, key);
+    if let AuditAction::Verify { file: Some(file), key, checkpoints } = &args.action {
+        return check(file, key, checkpoints.as_deref());
     }
     let node = Node::visit(place, settings).await?;
     let result = act(&node, args.action).await;
@@ -62,10 +64,7 @@ async fn act(node: &Node, action: AuditAction) -> Result<ExitCode, Failure> {
 async fn verify(node: &Node, file: Option<PathBuf>, keys: Vec<Vkey>) -> Result<ExitCode, Failure> {
     let mut known = Known { keys, ..Known::default() };
     if let Some(path) = file.or_else(|| node.settings.checkpoints.clone()) {
-        if !path.exists() {
-            return Err(Failure::Told(format!("there is no file {} of checkpoints", path.display())));
-        }
-        known.testimony = Witness::new(&path).read().map_err(unusable(&path))?;
+        known.testimony = testimony(&path)?;
     }
     let bar = ProgressBar::new(0).with_style(rebuild::style()).with_message("log");
     let report = audit::verify(&node.store, &known, &mut |progress| {
@@ -76,6 +75,14 @@ async fn verify(node: &Node, file: Option<PathBuf>, keys: Vec<Vkey>) -> Result<E
     bar.finish_and_clear();
     print!("{}", told(&report));
     Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The checkpoints of a file, which must be there.
+fn testimony(path: &Path) -> Result<Testimony, Failure> {
+    if !path.exists() {
+        return Err(Failure::Told(format!("there is no file {} of checkpoints", path.display())));
+    }
+    Witness::new(path).read().map_err(unusable(path))
 }
 
 fn told(report: &Report) -> String {
@@ -102,12 +109,16 @@ fn told(report: &Report) -> String {
 }
 
 /// Verifies a bundle, with nothing but the file.
-fn check(file: &Path, keys: &[Vkey]) -> Result<ExitCode, Failure> {
+fn check(file: &Path, keys: &[Vkey], known: Option<&Path>) -> Result<ExitCode, Failure> {
     if keys.len() > 1 {
         return Err(Failure::Told("a bundle is verified with one key".to_owned()));
     }
     let reader = BufReader::new(File::open(file).map_err(unusable(file))?);
-    match bundle::verify(reader, keys.first()) {
+    let known = match known {
+        Some(path) => testimony(path)?.checkpoints.into_iter().map(|known| known.checkpoint).collect(),
+        None => Vec::new(),
+    };
+    match bundle::verify(reader, keys.first(), &known) {
         Ok(found) => {
             println!("resident {} of organization {}", found.resident, found.organization);
             println!(
@@ -118,6 +129,7 @@ fn check(file: &Path, keys: &[Vkey]) -> Result<ExitCode, Failure> {
                 "{} personal fields opened, {} erased, {} withheld; {} documents",
                 found.opened, found.erased, found.withheld, found.documents
             );
+            println!("until {}; agrees with {} checkpoints known from elsewhere", found.until, found.agrees);
             println!("root {}", hex(&found.root));
             for key in &found.keys {
                 println!("signed by {key}");
@@ -170,6 +182,15 @@ async fn disclose(
         .bind(organization.0)
         .fetch_optional(pool)
         .await?;
+    // On record before anything is shown.
+    let read = AuditReadEvent::AuditTrailRead {
+        subject: AuditSubject::Bundle { resident_id: ResidentId(resident) },
+        position: head.unwrap_or_default(),
+        at: None,
+        format: "bundle".to_owned(),
+    };
+    let reader = Reader { organization, name: "operator", role: Role::Operator, address: None };
+    record_reading(&node.store, &reader, read, node.engine.clock().now()).await?;
     let witness = node.settings.checkpoints.clone().map(Witness::new);
     let checkpointer = Checkpointer::new(pool.clone(), node.store.keyring().clone(), witness);
     checkpointer.cover(organization, u64::try_from(head.unwrap_or_default()).unwrap_or_default(), PATIENCE).await?;

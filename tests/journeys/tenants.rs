@@ -136,6 +136,8 @@ async fn two_organizations_use_the_same_keys_and_names_without_meeting() {
     }
     // Whatever becomes of an id that another organization has, the other's invoice stays as it is.
     let path = format!("/v1/invoices/{}", invoices[0].as_str().expect("an id"));
+    // The invoice and its history are read models of their own: one may be seen before the other.
+    world.settle().await;
     let before = first.manager.until(&path, |_| true).await;
     let mut taken = second.draft_body(&second.residents[0], 7_000);
     taken["invoice_id"] = invoices[0].clone();

@@ -11,7 +11,11 @@ use event_store::{
 };
 use events::{OrganizationId, Purpose, Role};
 use serde_json::{Value, json};
-use transparency::{KeyPair, Vkey, bundle, note::sign};
+use transparency::{
+    Checkpoint, KeyPair, Note, Vkey, bundle,
+    hash::{hex, sha256},
+    note::sign,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -21,8 +25,14 @@ use crate::{
 
 const RESIDENT: Uuid = Uuid::from_u128(0xa1);
 const NEIGHBOUR: Uuid = Uuid::from_u128(0xa2);
-const CONSENT: Uuid = Uuid::from_u128(0xc1);
 const TEXT: Uuid = Uuid::from_u128(0x7e);
+
+const DISCLOSURE: &str = "We text you.\n";
+
+/// The stream of the resident's consents.
+fn consent() -> Uuid {
+    Uuid::new_v5(&RESIDENT, b"sms-consent")
+}
 
 fn clear(subject: Uuid, purpose: &str, value: &str) -> Value {
     json!({ "$clear": { "subject": subject, "purpose": purpose, "value": value } })
@@ -71,10 +81,10 @@ async fn household() -> (World, OrganizationId) {
         &world,
         &resident,
         "sms-consent",
-        CONSENT,
+        consent(),
         1,
         "ConsentGranted",
-        json!({ "resident_id": RESIDENT, "number": number() }),
+        json!({ "resident_id": RESIDENT, "number": number(), "disclosure": hex(&sha256(DISCLOSURE.as_bytes())) }),
     )
     .await;
     tell(&world, &process, "text", TEXT, 1, "TextRequested", json!({ "resident_id": RESIDENT, "to": number() })).await;
@@ -92,14 +102,14 @@ async fn household() -> (World, OrganizationId) {
     tell(&world, &manager, "sms-consent", Uuid::from_u128(0xc2), 1, "ConsentGranted", others).await;
     let seen_by =
         json!({ "resident_id": RESIDENT, "number": number(), "by": clear(NEIGHBOUR, "contact", "Paul Example") });
-    tell(&world, &process, "sms-consent", CONSENT, 2, "ConsentRevoked", seen_by).await;
+    tell(&world, &process, "sms-consent", consent(), 2, "ConsentRevoked", seen_by).await;
     log(&world, organization, 2).await;
     checkpoint(&world, &checkpointer(&world, None)).await;
     (world, organization)
 }
 
 async fn bundle_of(world: &World, organization: OrganizationId) -> String {
-    let documents = [Document { name: "disclosure.txt".into(), text: "We text you.\n".into() }];
+    let documents = [Document { name: "disclosure.txt".into(), text: DISCLOSURE.into() }];
     let mut out = Vec::new();
     disclosure::bundle(&world.store, organization, RESIDENT, &documents, &mut out).await.expect("a bundle");
     String::from_utf8(out).expect("a text")
@@ -115,7 +125,16 @@ async fn key(world: &World, organization: OrganizationId) -> (Vkey, KeyPair) {
 
 /// What this program and the one in Python say: nothing, or what is wrong.
 fn verdicts(text: &str, pinned: Option<&Vkey>) -> [Result<String, String>; 2] {
-    let ours = bundle::verify(text.as_bytes(), pinned);
+    verdicts_knowing(text, pinned, &[])
+}
+
+/// The same by somebody who has kept checkpoints.
+fn verdicts_knowing(text: &str, pinned: Option<&Vkey>, known: &[&str]) -> [Result<String, String>; 2] {
+    let kept: Vec<Checkpoint> = known
+        .iter()
+        .map(|note| Checkpoint::parse(Note::parse(note).expect("a note").text()).expect("a checkpoint"))
+        .collect();
+    let ours = bundle::verify(text.as_bytes(), pinned, &kept);
     let ours = ours.map(|found| format!("{found:?}")).map_err(|error| error.to_string());
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), text).expect("a bundle");
@@ -124,6 +143,12 @@ fn verdicts(text: &str, pinned: Option<&Vkey>) -> [Result<String, String>; 2] {
     python.arg(program);
     if let Some(key) = pinned {
         python.arg("--key").arg(key.to_string());
+    }
+    let checkpoints = tempfile::NamedTempFile::new().expect("a file");
+    if !known.is_empty() {
+        let lines: Vec<String> = known.iter().map(|note| json!({ "checkpoint": note }).to_string()).collect();
+        std::fs::write(checkpoints.path(), lines.join("\n")).expect("checkpoints");
+        python.arg("--checkpoints").arg(checkpoints.path());
     }
     let output = python.arg(file.path()).output().expect("Python 3 runs");
     let told = String::from_utf8(output.stdout).expect("a text");
@@ -171,7 +196,7 @@ async fn a_bundle_is_sound_whole_and_shows_nobody_elses_data() {
             assert!(told.contains(&vkey.to_string()) || told.contains("keys: [Vkey"), "{told}");
         }
     }
-    let found = bundle::verify(text.as_bytes(), Some(&vkey)).expect("a sound bundle");
+    let found = bundle::verify(text.as_bytes(), Some(&vkey), &[]).expect("a sound bundle");
     assert_eq!((found.size, found.streams, found.events, found.documents), (13, 3, 5, 1));
     // Withheld: where the manager and the processes sat, and the neighbour's name.
     assert_eq!((found.opened, found.erased, found.withheld), (6, 0, 5));
@@ -216,7 +241,7 @@ async fn leaving_out_the_latest_stop_fails_whoever_seals_it() {
         (
             "the event",
             without(&[event]),
-            format!("position {position}, sms-consent/{CONSENT}/2, is disclosed but has no event"),
+            format!("position {position}, sms-consent/{}/2, is disclosed but has no event", consent()),
         ),
         ("the header", without(&[stop]), format!("position {position} is missing")),
         ("event and header", without(&[stop, event]), format!("position {position} is missing")),
@@ -232,14 +257,90 @@ async fn leaving_out_the_latest_stop_fails_whoever_seals_it() {
             assert!(told.contains(&reason), "{what}: {told}");
         }
     }
-    // The stream hidden altogether: the one who seals could do it, nobody else can.
-    let hidden: Vec<String> = without(&[event])
-        .into_iter()
-        .map(|line| line.replace(&format!("{{\"stream\":\"sms-consent\",\"stream_id\":\"{CONSENT}\"}},"), ""))
+    for verdict in verdicts(&resealed(&hiding(whole, "sms-consent", consent()), &vkey.name, &pair), Some(&vkey)) {
+        let told = verdict.expect_err("the stream hidden altogether");
+        assert!(told.contains("are not disclosed"), "{told}");
+    }
+}
+
+/// A bundle's lines without anything of one stream but its headers.
+fn hiding(whole: &[String], stream: &str, id: Uuid) -> Vec<String> {
+    let listed = format!("{{\"stream\":\"{stream}\",\"stream_id\":\"{id}\"}}");
+    let positions: Vec<String> = whole
+        .iter()
+        .filter(|line| {
+            line.contains(&format!("\"stream\":\"{stream}\",\"stream_id\":\"{id}\"")) && line.contains("header")
+        })
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["position"].to_string())
         .collect();
-    let stranger = KeyPair::from_seed(&[9; 32]).expect("a seed");
-    for verdict in verdicts(&resealed(&hidden, &vkey.name, &stranger), None) {
-        assert!(verdict.is_err());
+    let is_hidden = |line: &str| {
+        positions.iter().any(|position| line.contains(&format!("\"type\":\"event\",\"position\":{position},")))
+    };
+    let kept = whole.iter().filter(|line| !is_hidden(line));
+    kept.map(|line| line.replace(&format!("{listed},"), "").replace(&format!(",{listed}"), "")).collect()
+}
+
+#[tokio::test]
+async fn a_text_that_consent_let_go_cannot_be_hidden_by_whoever_seals() {
+    let (world, organization) = household().await;
+    let process = by(organization, Role::Process, "");
+    let leave = json!({ "resident_id": RESIDENT, "text_id": TEXT });
+    tell(&world, &process, "sms-consent", consent(), 3, "TextAuthorized", leave).await;
+    log(&world, organization, 1).await;
+    checkpoint(&world, &checkpointer(&world, None)).await;
+    let text = bundle_of(&world, organization).await;
+    for verdict in verdicts(&text, None) {
+        verdict.expect("a sound bundle");
+    }
+    let (vkey, pair) = key(&world, organization).await;
+    let whole = lines(&text);
+    for verdict in verdicts(&resealed(&hiding(&whole[..whole.len() - 1], "text", TEXT), &vkey.name, &pair), Some(&vkey))
+    {
+        let told = verdict.expect_err("a text is hidden");
+        assert!(told.contains(&format!("lets text/{TEXT} be sent, which is not disclosed")), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn who_kept_a_checkpoint_is_not_given_an_older_log_or_another() {
+    let (world, organization) = household().await;
+    let (vkey, _) = key(&world, organization).await;
+    let note = async || {
+        let mut connection = world.pool().acquire().await.expect("a connection");
+        let latest = event_store::checkpoints::latest(&mut connection, organization, None).await.expect("an answer");
+        latest.expect("a checkpoint").note
+    };
+    let (older, kept) = (bundle_of(&world, organization).await, note().await);
+    log(&world, organization, 3).await;
+    checkpoint(&world, &checkpointer(&world, None)).await;
+    let (newer, later) = (bundle_of(&world, organization).await, note().await);
+    for known in [&[kept.as_str()][..], &[&kept, &later]] {
+        for verdict in verdicts_knowing(&newer, Some(&vkey), known) {
+            verdict.expect("it goes on from what is known");
+        }
+    }
+    for verdict in verdicts_knowing(&older, Some(&vkey), &[&kept, &later]) {
+        let told = verdict.expect_err("it leaves out what came later");
+        assert!(told.contains("the bundle ends at position 13, a checkpoint known from elsewhere covers 16"), "{told}");
+    }
+    let root = STANDARD.encode(sha256(b"another log"));
+    let found = Checkpoint::parse(Note::parse(&kept).expect("a note").text()).expect("a checkpoint");
+    let other = kept.replace(&STANDARD.encode(found.root), &root);
+    for verdict in verdicts_knowing(&newer, Some(&vkey), &[&other]) {
+        let told = verdict.expect_err("two histories");
+        assert!(told.contains("position 13: a checkpoint known from elsewhere has another root"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_no_event_refers_to_is_no_evidence() {
+    let (world, organization) = household().await;
+    let made_up = [Document { name: "disclosure.txt".into(), text: "We never text you.\n".into() }];
+    let mut out = Vec::new();
+    disclosure::bundle(&world.store, organization, RESIDENT, &made_up, &mut out).await.expect("a bundle");
+    for verdict in verdicts(&String::from_utf8(out).expect("a text"), None) {
+        let told = verdict.expect_err("a made-up document");
+        assert!(told.contains("no disclosed event refers to the document disclosure.txt"), "{told}");
     }
 }
 
@@ -362,8 +463,8 @@ async fn after_erasure_proofs_stand_and_what_was_erased_is_named_as_such() {
         verdict.expect("a sound bundle");
     }
     let (before, after) = (
-        bundle::verify(before.as_bytes(), None).expect("a sound bundle"),
-        (bundle::verify(after.as_bytes(), None).expect("a sound bundle"), after),
+        bundle::verify(before.as_bytes(), None, &[]).expect("a sound bundle"),
+        (bundle::verify(after.as_bytes(), None, &[]).expect("a sound bundle"), after),
     );
     assert_eq!((after.0.root, after.0.events), (before.root, before.events));
     assert_eq!((after.0.opened, after.0.erased), (before.opened - 1, 1));

@@ -1,7 +1,7 @@
 //! Checking a bundle with nothing but itself and, better, a key that is known from elsewhere.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     io::{self, BufRead},
 };
 
@@ -17,6 +17,14 @@ use crate::{
     leaf,
 };
 
+/// The stream of a resident's consents; its id is derived from the resident's.
+const CONSENTS: &str = "sms-consent";
+const TEXTS: &str = "text";
+/// What a consent's stream says of each text that it lets go.
+const AUTHORIZED: &str = "TextAuthorized";
+/// Streams that must not be missing where they are the resident's.
+const DISCLOSED: [&str; 2] = [CONSENTS, TEXTS];
+
 /// What a sound bundle shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
@@ -25,6 +33,10 @@ pub struct Verified {
     pub resident: Uuid,
     pub size: u64,
     pub root: Hash,
+    /// When the last event was recorded that the checkpoint covers: the bundle knows of nothing later.
+    pub until: String,
+    /// How many checkpoints known from elsewhere it agrees with.
+    pub agrees: usize,
     /// The keys that have signed; only worth what is known of them from elsewhere.
     pub keys: Vec<Vkey>,
     pub streams: usize,
@@ -44,8 +56,9 @@ pub enum BundleError {
     Wrong { line: u64, what: String },
 }
 
-/// Reads and checks a bundle. With `pinned`, checkpoint and seal must be signed by that key.
-pub fn verify(mut file: impl BufRead, pinned: Option<&Vkey>) -> Result<Verified, BundleError> {
+/// Reads and checks a bundle. With `pinned`, checkpoint and seal must be signed by that key; it must reach at least as far as the
+/// `known` checkpoints of its log, and be the same log.
+pub fn verify(mut file: impl BufRead, pinned: Option<&Vkey>, known: &[Checkpoint]) -> Result<Verified, BundleError> {
     let mut reading = Reading::default();
     let mut hash = Context::new(&SHA256);
     let mut text = String::new();
@@ -60,7 +73,7 @@ pub fn verify(mut file: impl BufRead, pinned: Option<&Vkey>) -> Result<Verified,
             return Err(wrong("the line does not end".to_owned()));
         }
         if let Line::Seal { note } = parsed {
-            let verified = reading.end(&note, hash, pinned).map_err(wrong)?;
+            let verified = reading.end(&note, hash, pinned, known).map_err(wrong)?;
             text.clear();
             if file.read_line(&mut text)? > 0 {
                 return Err(BundleError::Wrong { line: line + 1, what: "something follows the seal".to_owned() });
@@ -68,7 +81,7 @@ pub fn verify(mut file: impl BufRead, pinned: Option<&Vkey>) -> Result<Verified,
             return Ok(verified);
         }
         hash.update(text.as_bytes());
-        reading.take(parsed, pinned).map_err(wrong)?;
+        reading.take(parsed, pinned, known).map_err(wrong)?;
     }
     Err(BundleError::Read(io::ErrorKind::UnexpectedEof.into()))
 }
@@ -80,8 +93,13 @@ struct Reading {
     keys: Vec<Vkey>,
     /// Known once the headers begin.
     checkpoint: Option<Checkpoint>,
+    /// Hash and name of each document that no event has referred to yet.
+    unreferred: BTreeMap<String, String>,
     documents: usize,
     tree: CompactRange,
+    until: String,
+    /// Consents and texts that are in the log and not in the bundle.
+    undisclosed: HashSet<Stream>,
     /// The last version of each disclosed stream.
     versions: HashMap<Stream, i64>,
     /// Disclosed headers whose event has not come yet.
@@ -99,7 +117,7 @@ struct About {
 }
 
 impl Reading {
-    fn take(&mut self, line: Line, pinned: Option<&Vkey>) -> Result<(), String> {
+    fn take(&mut self, line: Line, pinned: Option<&Vkey>, known: &[Checkpoint]) -> Result<(), String> {
         match line {
             Line::Bundle { version, origin, organization, resident, streams } => {
                 if self.about.is_some() {
@@ -136,9 +154,10 @@ impl Reading {
                     return Err(format!("the document {name} does not have its hash"));
                 }
                 self.documents += 1;
+                self.unreferred.insert(told, name);
                 Ok(())
             }
-            Line::Header(header) => self.header(header, pinned),
+            Line::Header(header) => self.header(header, pinned, known),
             Line::Event { position, payload, metadata, fields } => self.event(position, &payload, &metadata, &fields),
             Line::Seal { .. } => Ok(()),
         }
@@ -166,7 +185,7 @@ impl Reading {
         Ok(())
     }
 
-    fn header(&mut self, header: Header, pinned: Option<&Vkey>) -> Result<(), String> {
+    fn header(&mut self, header: Header, pinned: Option<&Vkey>, known: &[Checkpoint]) -> Result<(), String> {
         if self.checkpoint.is_none() {
             self.begin(pinned)?;
         }
@@ -198,6 +217,12 @@ impl Reading {
             metadata_sha256: &header.metadata_sha256,
         };
         self.tree.append(written.hash(), |_, _| {});
+        for other in known.iter().filter(|other| other.origin == about.origin && other.size == expected) {
+            if other.root != self.tree.root() {
+                return Err(format!("position {expected}: a checkpoint known from elsewhere has another root"));
+            }
+        }
+        self.until.clone_from(&header.recorded_at);
         let stream = Stream { stream: header.stream.clone(), stream_id: header.stream_id.clone() };
         if about.streams.contains(&stream) {
             let version = self.versions.entry(stream).or_default();
@@ -206,6 +231,8 @@ impl Reading {
             }
             *version += 1;
             self.awaited.insert(header.position, header);
+        } else if DISCLOSED.contains(&stream.stream.as_str()) {
+            self.undisclosed.insert(stream);
         }
         Ok(())
     }
@@ -223,6 +250,13 @@ impl Reading {
         let streams = self.about.iter().flat_map(|about| &about.streams);
         if let Some(empty) = streams.into_iter().find(|stream| !self.versions.contains_key(stream)) {
             return Err(format!("the log has no stream {}/{}", empty.stream, empty.stream_id));
+        }
+        if let Some(about) = &self.about {
+            let consents = Uuid::new_v5(&about.resident, CONSENTS.as_bytes()).to_string();
+            let consents = Stream { stream: CONSENTS.to_owned(), stream_id: consents };
+            if self.undisclosed.contains(&consents) {
+                return Err(format!("the resident's consents, {CONSENTS}/{}, are not disclosed", consents.stream_id));
+            }
         }
         Ok(())
     }
@@ -242,7 +276,15 @@ impl Reading {
             }
         }
         let read = |text| serde_json::from_str::<Value>(text).map_err(|error| format!("position {position}: {error}"));
-        let mut held = commitments(&read(payload)?, &read(metadata)?);
+        let (body, about) = (read(payload)?, read(metadata)?);
+        if header.event_type == AUTHORIZED
+            && let Some(text) = body[AUTHORIZED]["text_id"].as_str()
+            && self.undisclosed.contains(&Stream { stream: TEXTS.to_owned(), stream_id: text.to_owned() })
+        {
+            return Err(format!("position {position} lets {TEXTS}/{text} be sent, which is not disclosed"));
+        }
+        self.unreferred.retain(|hash, _| !payload.contains(hash.as_str()));
+        let mut held = commitments(&body, &about);
         let mut told: Vec<String> = fields.iter().map(|field| field.commitment.clone()).collect();
         held.sort_unstable();
         told.sort_unstable();
@@ -268,7 +310,13 @@ impl Reading {
         Ok(())
     }
 
-    fn end(mut self, note: &str, hash: Context, pinned: Option<&Vkey>) -> Result<Verified, String> {
+    fn end(
+        mut self,
+        note: &str,
+        hash: Context,
+        pinned: Option<&Vkey>,
+        known: &[Checkpoint],
+    ) -> Result<Verified, String> {
         if !self.has_events {
             self.headed()?;
         }
@@ -276,9 +324,17 @@ impl Reading {
             let Header { stream, stream_id, version, .. } = header;
             return Err(format!("position {position}, {stream}/{stream_id}/{version}, is disclosed but has no event"));
         }
+        if let Some(name) = self.unreferred.values().next() {
+            return Err(format!("no disclosed event refers to the document {name}"));
+        }
         let (Some(about), Some(checkpoint)) = (self.about.take(), self.checkpoint.take()) else {
             return Err("the bundle is not whole".to_owned());
         };
+        let known: Vec<_> = known.iter().filter(|other| other.origin == about.origin).collect();
+        if let Some(later) = known.iter().find(|other| other.size > checkpoint.size) {
+            let (ends, size) = (checkpoint.size, later.size);
+            return Err(format!("the bundle ends at position {ends}, a checkpoint known from elsewhere covers {size}"));
+        }
         let note = Note::parse(note).map_err(|error| format!("the seal: {error}"))?;
         if note.text() != seal::sealed(&about.origin, hash) {
             return Err("the seal is of another bundle: something was changed after it was sealed".to_owned());
@@ -292,6 +348,8 @@ impl Reading {
             resident: about.resident,
             size: checkpoint.size,
             root: checkpoint.root,
+            until: self.until,
+            agrees: known.len(),
             keys: self.keys,
             streams: about.streams.len(),
             events: self.events,
