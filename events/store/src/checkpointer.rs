@@ -46,7 +46,10 @@ pub struct Checkpointer {
     /// The private keys that were needed so far.
     keys: Mutex<HashMap<Uuid, Arc<KeyPair>>>,
     /// The largest tree of each log that this process, or the witness, has seen signed.
-    seen: Mutex<Option<HashMap<Uuid, Seen>>>,
+    seen: Mutex<HashMap<OrganizationId, Seen>>,
+    /// How long the witness's file was when it was last read, and what this process has appended since. Another length: another
+    /// process has led meanwhile.
+    witnessed: Mutex<Option<u64>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +111,7 @@ impl Checkpointer {
             installation: OnceCell::new(),
             keys: Mutex::default(),
             seen: Mutex::default(),
+            witnessed: Mutex::default(),
         }
     }
 
@@ -219,48 +223,54 @@ impl Checkpointer {
     }
 
     async fn look_at_the_witness(&self) -> Result<(), CheckpointError> {
-        if self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            return Ok(());
+        let Some(witness) = self.witness.clone() else { return Ok(()) };
+        let installation = self.installation().await?;
+        let known = *self.witnessed.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = tokio::task::spawn_blocking(move || {
+            // Before the lines are read: what is appended while they are makes the next look read again.
+            let length = witness.length().map_err(|source| unusable(&witness, source))?;
+            if known == Some(length) {
+                return Ok(None);
+            }
+            let mut found = Vec::new();
+            let read = witness.each(|line| found.extend(line.ok().map(|line| line.checkpoint)));
+            read.map(|()| Some((length, found))).map_err(|source| unusable(&witness, source))
+        });
+        let Some((length, found)) = read.await?? else { return Ok(()) };
+        for Checkpoint { origin, size, root } in found {
+            // A file may serve several installations, and one organization may be in each of them.
+            let name = origin.rsplit('/').next().and_then(|id| id.parse().ok());
+            if let Some(organization) = name.filter(|id| origin == checkpoint::origin(installation, *id)) {
+                self.saw(OrganizationId(organization), Seen { size, root });
+            }
         }
-        let mut largest: HashMap<Uuid, Seen> = HashMap::new();
-        if let Some(witness) = self.witness.clone() {
-            largest = tokio::task::spawn_blocking(move || {
-                let read = witness.each(|line| {
-                    let Ok(found) = line else { return };
-                    let Some(organization) = found.checkpoint.organization() else { return };
-                    let found = Seen { size: found.checkpoint.size, root: found.checkpoint.root };
-                    let known = largest.entry(organization).or_insert(found);
-                    if found.size > known.size {
-                        *known = found;
-                    }
-                });
-                read.map(|()| largest).map_err(|source| unusable(&witness, source))
-            })
-            .await??;
-        }
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(largest);
+        *self.witnessed.lock().unwrap_or_else(PoisonError::into_inner) = Some(length);
         Ok(())
     }
 
+    /// Remembers a tree that was signed, unless a larger one is known.
     fn saw(&self, organization: OrganizationId, tree: Seen) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get_or_insert_default().insert(organization.0, tree);
+        let known = seen.entry(organization).or_insert(tree);
+        if tree.size > known.size {
+            *known = tree;
+        }
     }
 
     fn last_seen(&self, organization: OrganizationId) -> Option<Seen> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.as_ref()?.get(&organization.0).copied()
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&organization).copied()
+    }
+
+    async fn installation(&self) -> Result<Uuid, CheckpointError> {
+        let found = self.installation.get_or_try_init(|| async {
+            sqlx::query_scalar("select id from engine.installation").fetch_one(&self.pool).await
+        });
+        Ok(*found.await?)
     }
 
     /// The note, signed by the key that is current and, after a rotation, by the one before.
     async fn sign(&self, one: &Extended, current: Uuid) -> Result<String, CheckpointError> {
-        let installation = self
-            .installation
-            .get_or_try_init(|| async {
-                sqlx::query_scalar("select id from engine.installation").fetch_one(&self.pool).await
-            })
-            .await?;
-        let origin = checkpoint::origin(*installation, one.due.organization.0);
+        let origin = checkpoint::origin(self.installation().await?, one.due.organization.0);
         let text = Checkpoint { origin: origin.clone(), size: one.tree.size, root: one.tree.root }.to_string();
         let former = one.due.signed.map(|(_, key)| key).filter(|key| *key != current);
         let key = self.key(current).await?;
@@ -285,11 +295,15 @@ impl Checkpointer {
     async fn bear_witness(&self, notes: &[String]) -> Result<(), CheckpointError> {
         let Some(witness) = self.witness.clone() else { return Ok(()) };
         let notes = notes.to_vec();
-        tokio::task::spawn_blocking(move || {
+        let appended = tokio::task::spawn_blocking(move || {
             let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
             witness.append(&notes).map_err(|source| unusable(&witness, source))
-        })
-        .await?
+        });
+        let appended = appended.await??;
+        if let Some(length) = &mut *self.witnessed.lock().unwrap_or_else(PoisonError::into_inner) {
+            *length += appended;
+        }
+        Ok(())
     }
 
     /// Stores tiles and checkpoints together, unless the lease is lost.

@@ -73,8 +73,17 @@ impl Witness {
         Ok(())
     }
 
-    /// Appends notes; they are on the disk when this returns.
-    pub fn append(&self, notes: &[&str]) -> io::Result<()> {
+    /// How many bytes the file has.
+    pub fn length(&self) -> io::Result<u64> {
+        match std::fs::metadata(&self.path) {
+            Ok(known) => Ok(known.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Appends notes; they are on the disk when this returns. Tells how many bytes the file has more.
+    pub fn append(&self, notes: &[&str]) -> io::Result<u64> {
         let is_new = !self.path.exists();
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
         let mut text = String::new();
@@ -92,7 +101,7 @@ impl Witness {
             let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
             File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
         }
-        Ok(())
+        Ok(u64::try_from(text.len()).unwrap_or(u64::MAX))
     }
 }
 

@@ -192,7 +192,8 @@ async fn an_old_backup_is_refused_by_whoever_has_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = || Some(Witness::new(folder.path().join("checkpoints")));
     log(&world, organization, 3).await;
-    sign(&world, &checkpointer(&world, file())).await;
+    let lasting = checkpointer(&world, file());
+    sign(&world, &lasting).await;
     log(&world, organization, 2).await;
     sign(&world, &checkpointer(&world, file())).await;
     // As a backup taken between the two would have it, checkpoints included.
@@ -203,8 +204,11 @@ async fn an_old_backup_is_refused_by_whoever_has_the_file() {
     );
     tamper(&world, &restore).await;
     log(&world, organization, 1).await;
-    let round = sign(&world, &checkpointer(&world, file())).await;
-    assert_eq!(round.refused.iter().map(|refusal| refusal.position).collect::<Vec<_>>(), [5]);
+    // Also by a process that led before, and again now.
+    for one in [&checkpointer(&world, file()), &lasting] {
+        let round = sign(&world, one).await;
+        assert_eq!(round.refused.iter().map(|refusal| refusal.position).collect::<Vec<_>>(), [5]);
+    }
     // Grown beyond what was witnessed, it is a fork.
     log(&world, organization, 3).await;
     let round = sign(&world, &checkpointer(&world, file())).await;
@@ -212,6 +216,19 @@ async fn an_old_backup_is_refused_by_whoever_has_the_file() {
     assert_eq!(round.signed, []);
     // Without the file nobody can tell.
     assert_eq!(sign(&world, &checkpointer(&world, None)).await.signed, [(organization, 7)]);
+}
+
+#[tokio::test]
+async fn what_the_file_has_of_another_installation_is_none_of_this_ones() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let witness = Witness::new(folder.path().join("checkpoints"));
+    let organization = organization();
+    for size in [5_u8, 2] {
+        let world = World::new().await;
+        log(&world, organization, size.into()).await;
+        let round = sign(&world, &checkpointer(&world, Some(witness.clone()))).await;
+        assert_eq!((round.refused, round.signed), (vec![], vec![(organization, size.into())]));
+    }
 }
 
 #[tokio::test]
