@@ -31,11 +31,12 @@ pub mod status;
 pub mod stream_event;
 pub mod stripe_account;
 pub mod suppression;
-pub mod tenant;
+
 pub mod text;
 pub mod text_message;
 pub mod unit;
 
+pub use event_store::tenant;
 pub use model::{FoldError, Model, ReadModel, models};
 pub use position::Freshness;
 pub use projector::Projector;

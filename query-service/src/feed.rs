@@ -4,8 +4,6 @@
 //! end share a bounded memory of what was told last, so that many of them cost one query.
 
 mod live;
-mod shown;
-mod slice;
 mod stream;
 
 use std::{
@@ -14,20 +12,17 @@ use std::{
 };
 
 use edge::Problem;
+use event_feed::{ReadError, Reader};
 use events::OrganizationId;
-use public_events::{Selection, Writer};
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, watch};
-use uuid::Uuid;
 
-pub use shown::Shown;
-pub use slice::{MOST, Slice};
+pub use event_feed::{Aggregate, MOST, Shown, Slice, Wanted};
 pub use stream::{Export, Live, Watched, lines};
 
 use crate::behind::Behind;
 use live::Tail;
-use shown::Openings;
 
 /// How many slices of the past are read at once, whoever wants them.
 const SLICES: usize = 4;
@@ -39,12 +34,9 @@ const EXPORTS: usize = 20;
 pub struct Feed(Arc<Inner>);
 
 struct Inner {
-    /// Row-level security binds it.
-    query: PgPool,
+    reader: Reader,
     /// Tells how far organizations are.
     engine: PgPool,
-    writer: Writer,
-    openings: Mutex<Openings>,
     slices: Semaphore,
     tails: Mutex<HashMap<OrganizationId, Weak<Tail>>>,
     exports: Mutex<HashMap<OrganizationId, usize>>,
@@ -78,47 +70,6 @@ impl std::fmt::Debug for Feed {
     }
 }
 
-/// What one reader wants to see, and may.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    pub organization: OrganizationId,
-    pub types: Selection,
-    pub aggregate: Option<Aggregate>,
-    /// Only events that reach all of these properties: the reader's own, and the one that was asked for.
-    pub properties: Vec<Uuid>,
-}
-
-/// A kind of aggregate, or one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Aggregate {
-    pub stream: &'static str,
-    pub id: Option<Uuid>,
-}
-
-impl Aggregate {
-    /// Reads `invoice`, or `invoice/…`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (stream, id) = text.split_once('/').map_or((text, None), |(stream, id)| (stream, Some(id)));
-        let stream = shown::stream(stream)?;
-        Some(Self { stream, id: id.map(str::parse).transpose().ok()? })
-    }
-}
-
-impl Wanted {
-    /// Everything that an organization tells.
-    pub fn all(organization: OrganizationId) -> Self {
-        Self { organization, types: Selection::default(), aggregate: None, properties: Vec::new() }
-    }
-
-    fn takes(&self, shown: &Shown) -> bool {
-        self.types.takes(shown.declared)
-            && self
-                .aggregate
-                .is_none_or(|one| one.stream == shown.stream && one.id.is_none_or(|id| id == shown.stream_id))
-            && self.properties.iter().all(|property| shown.reaches(*property))
-    }
-}
-
 impl Feed {
     /// `head` follows the log over all organizations; `told` ends what has no end. Events name schemas below `public_url`.
     pub fn start(
@@ -129,10 +80,8 @@ impl Feed {
         public_url: &str,
     ) -> Self {
         let inner = Arc::new(Inner {
-            query,
+            reader: Reader::new(query, public_url),
             engine,
-            writer: Writer::new(public_url),
-            openings: Mutex::default(),
             slices: Semaphore::new(SLICES),
             tails: Mutex::default(),
             exports: Mutex::default(),
@@ -141,6 +90,31 @@ impl Feed {
         });
         tokio::spawn(live::watch_heads(Arc::downgrade(&inner), head));
         Self(inner)
+    }
+
+    /// The last position and the incarnation of an organization's log.
+    pub async fn head(&self, wanted: &Wanted) -> Result<(i64, i32), Problem> {
+        Ok(self.0.reader.head(wanted).await?)
+    }
+
+    /// What follows a position, at most up to another and at most so many events.
+    pub async fn slice(&self, wanted: &Wanted, after: i64, until: i64, most: i64) -> Result<Slice, Problem> {
+        // Never closed.
+        let _permit = self.0.slices.acquire().await.ok();
+        self.read(wanted, after, until, most).await
+    }
+
+    /// The same for what just happened, which does not wait behind readers of the past.
+    async fn read(&self, wanted: &Wanted, after: i64, until: i64, most: i64) -> Result<Slice, Problem> {
+        match self.0.reader.read(wanted, after, until, most).await {
+            Ok(slice) => Ok(slice),
+            Err(ReadError::Beyond { head, incarnation }) => {
+                let of = (incarnation, i64::from(incarnation));
+                Err(self.beyond(wanted.organization, after, head, of).await)
+            }
+            Err(ReadError::Database(error)) => Err(error.into()),
+            Err(error @ ReadError::Unreadable(_)) => Err(Problem::internal(&error)),
+        }
     }
 
     /// A place for one more export of an organization.

@@ -25,6 +25,7 @@ pub mod signing;
 pub mod store;
 pub mod subscription;
 pub mod transaction;
+pub mod tenant;
 pub mod tree;
 pub mod witness;
 

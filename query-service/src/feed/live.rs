@@ -17,7 +17,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Feed, Inner, Wanted, shown::Shown, slice::MOST};
+use super::{Feed, Inner, MOST, Shown, Wanted};
 
 /// Bytes of events that are remembered for an organization.
 const BYTES: usize = 4 << 20;

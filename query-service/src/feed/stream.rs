@@ -10,12 +10,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{
-    Exporting, Feed, Wanted,
-    live::Seat,
-    shown::Shown,
-    slice::{MOST, Slice},
-};
+use super::{Exporting, Feed, MOST, Shown, Slice, Wanted, live::Seat};
 
 /// A sign of life, and with it how far a reader is of whom nothing was wanted.
 const HEARTBEAT: Duration = Duration::from_secs(15);

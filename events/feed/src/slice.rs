@@ -6,15 +6,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use edge::Problem;
-use projections::tenant;
+use event_store::tenant;
 use public_events::{Belongs, Envelope, Told, belongs};
 use serde::Deserialize;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{
-    Feed, Inner, Wanted,
+use crate::{
+    ReadError, Reader, Wanted,
     shown::{Home, Shown, stream},
 };
 
@@ -57,29 +56,21 @@ struct Trace {
 /// A resident's move into a property: the event's number in the resident's stream, and where.
 type Moves = HashMap<Uuid, Vec<(i64, Uuid)>>;
 
-impl Feed {
+impl Reader {
     /// The last position and the incarnation of an organization's log.
-    pub async fn head(&self, wanted: &Wanted) -> Result<(i64, i32), Problem> {
-        let mut transaction = tenant::begin(&self.0.query, wanted.organization).await?;
+    pub async fn head(&self, wanted: &Wanted) -> Result<(i64, i32), sqlx::Error> {
+        let mut transaction = tenant::begin(&self.pool, wanted.organization).await?;
         let found = head(&mut transaction).await?;
         transaction.commit().await?;
         Ok(found)
     }
 
     /// What follows a position, at most up to another and at most so many events.
-    pub async fn slice(&self, wanted: &Wanted, after: i64, until: i64, most: i64) -> Result<Slice, Problem> {
-        // Never closed.
-        let _permit = self.0.slices.acquire().await.ok();
-        self.read(wanted, after, until, most).await
-    }
-
-    /// The same for what just happened, which does not wait behind readers of the past.
-    pub(super) async fn read(&self, wanted: &Wanted, after: i64, until: i64, most: i64) -> Result<Slice, Problem> {
-        let mut transaction = tenant::begin(&self.0.query, wanted.organization).await?;
+    pub async fn read(&self, wanted: &Wanted, after: i64, until: i64, most: i64) -> Result<Slice, ReadError> {
+        let mut transaction = tenant::begin(&self.pool, wanted.organization).await?;
         let (head, incarnation) = head(&mut transaction).await?;
         if after > head {
-            let of = (incarnation, i64::from(incarnation));
-            return Err(self.beyond(wanted.organization, after, head, of).await);
+            return Err(ReadError::Beyond { head, incarnation });
         }
         let until = until.min(head);
         let one = wanted.aggregate.is_some_and(|aggregate| aggregate.id.is_some());
@@ -93,12 +84,12 @@ impl Feed {
         let last = rows.last().map(|row| row.try_get::<i64, _>("position")).transpose()?;
         let complete = if full { last.unwrap_or(end) } else { end };
         let read = decode(rows).await?;
-        let openings = self.0.openings(wanted, &read, &mut transaction).await?;
+        let openings = self.openings_of(wanted, &read, &mut transaction).await?;
         let moves = moves(&read, &mut transaction).await?;
         transaction.commit().await?;
         let mut shown = Vec::with_capacity(read.len());
         for one in &read {
-            if let Some(event) = self.0.show(wanted, one, &openings, &moves)?
+            if let Some(event) = self.show(wanted, one, &openings, &moves)?
                 && wanted.takes(&event)
             {
                 shown.push(Arc::new(event));
@@ -108,12 +99,12 @@ impl Feed {
     }
 }
 
-async fn head(connection: &mut PgConnection) -> Result<(i64, i32), Problem> {
-    Ok(sqlx::query_as(
+async fn head(connection: &mut PgConnection) -> Result<(i64, i32), sqlx::Error> {
+    sqlx::query_as(
         "select coalesce((select position from log.heads), 0), (select incarnation from engine.installation)",
     )
     .fetch_one(connection)
-    .await?)
+    .await
 }
 
 async fn rows(
@@ -155,23 +146,22 @@ async fn rows(
 }
 
 /// Reads the rows' JSON where it holds up nobody.
-async fn decode(rows: Vec<PgRow>) -> Result<Vec<Read>, Problem> {
+async fn decode(rows: Vec<PgRow>) -> Result<Vec<Read>, ReadError> {
     let work = move || rows.iter().filter_map(|row| decoded(row).transpose()).collect::<Result<Vec<_>, _>>();
     match tokio::task::spawn_blocking(work).await {
         Ok(read) => read,
-        Err(error) => Err(Problem::internal(&error)),
+        Err(error) => Err(unreadable(error)),
     }
 }
 
-fn decoded(row: &PgRow) -> Result<Option<Read>, Problem> {
+fn decoded(row: &PgRow) -> Result<Option<Read>, ReadError> {
     let Some(stream) = stream(row.try_get("aggregate_type")?) else { return Ok(None) };
     let id: &str = row.try_get("aggregate_id")?;
-    let stream_id: Uuid = id.parse().map_err(|error| Problem::internal(&error))?;
-    let trace = serde_json::from_str(row.try_get("metadata")?).map_err(|error| Problem::internal(&error))?;
+    let stream_id: Uuid = id.parse().map_err(|error| unreadable(error))?;
+    let trace = serde_json::from_str(row.try_get("metadata")?).map_err(|error| unreadable(error))?;
     let (event_type, version) = (row.try_get("event_type")?, row.try_get("event_version")?);
-    // What cannot be read is not left out: readers were promised that nothing is missing.
     let told = public_events::tell(stream, stream_id, event_type, version, row.try_get("payload")?)
-        .map_err(|error| Problem::internal(&error))?;
+        .map_err(|error| unreadable(error))?;
     Ok(Some(Read {
         position: row.try_get("position")?,
         leaf: row.try_get("leaf")?,
@@ -184,14 +174,14 @@ fn decoded(row: &PgRow) -> Result<Option<Read>, Problem> {
     }))
 }
 
-impl Inner {
+impl Reader {
     /// The properties of the streams whose first events name them.
-    async fn openings(
+    async fn openings_of(
         &self,
         wanted: &Wanted,
         read: &[Read],
         connection: &mut PgConnection,
-    ) -> Result<HashMap<(&'static str, Uuid), Option<Uuid>>, Problem> {
+    ) -> Result<HashMap<(&'static str, Uuid), Option<Uuid>>, ReadError> {
         let mut found = HashMap::new();
         let mut missing = HashSet::new();
         {
@@ -246,7 +236,7 @@ impl Inner {
         read: &Read,
         openings: &HashMap<(&'static str, Uuid), Option<Uuid>>,
         moves: &Moves,
-    ) -> Result<Option<Shown>, Problem> {
+    ) -> Result<Option<Shown>, ReadError> {
         let Some(event) = &read.told.event else { return Ok(None) };
         let (mut property, mut homes) = (None, Vec::new());
         match belongs(read.stream) {
@@ -274,16 +264,18 @@ impl Inner {
             causation: read.trace.causation.as_deref(),
         };
         let mut line = Vec::with_capacity(800);
-        self.writer.write(&envelope, event, &mut line).map_err(|error| Problem::internal(&error))?;
+        self.writer.write(&envelope, event, &mut line).map_err(|error| unreadable(error))?;
         line.shrink_to_fit();
         let (stream, stream_id) = (read.stream, read.stream_id);
-        let position = read.position;
-        Ok(Some(Shown { position, declared: event.declared(), stream, stream_id, property, homes, line }))
+        let (position, declared) = (read.position, event.declared());
+        let mut leaf = [0; 8];
+        leaf.iter_mut().zip(&read.leaf).for_each(|(known, byte)| *known = *byte);
+        Ok(Some(Shown { position, leaf, declared, stream, stream_id, property, homes, line }))
     }
 }
 
 /// Where the residents among these events had moved in.
-async fn moves(read: &[Read], connection: &mut PgConnection) -> Result<Moves, Problem> {
+async fn moves(read: &[Read], connection: &mut PgConnection) -> Result<Moves, sqlx::Error> {
     let residents: HashSet<Uuid> =
         read.iter().filter(|one| belongs(one.stream) == Belongs::Residency).map(|one| one.stream_id).collect();
     let mut moves = Moves::new();
@@ -308,4 +300,8 @@ async fn moves(read: &[Read], connection: &mut PgConnection) -> Result<Moves, Pr
         }
     }
     Ok(moves)
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> ReadError {
+    ReadError::Unreadable(Box::new(error))
 }

@@ -13,6 +13,8 @@ const REMEMBERED: usize = 100_000;
 #[derive(Debug)]
 pub struct Shown {
     pub position: i64,
+    /// The beginning of the event's leaf of the Merkle tree.
+    pub leaf: [u8; 8],
     pub declared: &'static Declared,
     pub stream: &'static str,
     pub stream_id: Uuid,
@@ -24,6 +26,11 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// The `CloudEvent`'s id.
+    pub fn id(&self) -> String {
+        format!("{}-{:016x}", self.position, u64::from_be_bytes(self.leaf))
+    }
+
     /// Whether readers of a property get it. It does not depend on when they ask.
     pub fn reaches(&self, property: Uuid) -> bool {
         self.property == Some(property) || self.homes.contains(&property)
