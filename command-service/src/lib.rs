@@ -1,5 +1,6 @@
 //! Commands in, events out, effects done: the HTTP command API, webhook intake, processes and the effect worker.
 
+pub mod courier;
 pub mod effects;
 pub mod engine;
 pub mod fault;
@@ -16,6 +17,7 @@ pub mod registry;
 pub mod service;
 pub mod worker;
 
+pub use courier::Courier;
 pub use engine::{Answer, Ask, Engine, Expect};
 pub use fault::Fault;
 pub use pace::Pace;

@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use host::{Settings, settings::Texting};
+use host::{
+    Settings,
+    settings::{Texting, WebhookTargets},
+};
 use integrations::{
     ResendMail, ResendSettings, Secret, SettingsError, SmtpMail, SmtpSettings, StripeGateway, StripeSettings,
-    TwilioSettings, TwilioTexts,
+    TwilioSettings, TwilioTexts, WebhookSender, outbound::Targets,
 };
 use processes::ports::{Mail, Stripe, Texts};
 
@@ -27,6 +30,8 @@ pub struct Providers {
     pub mail: Arc<dyn Mail>,
     /// Absent where texts are switched off.
     pub texts: Option<Arc<dyn Texts>>,
+    /// Sends webhooks to integrators.
+    pub webhooks: WebhookSender,
     /// Two during a rotation.
     pub stripe_webhook_secrets: Vec<Secret>,
     pub resend_webhook_secrets: Vec<Secret>,
@@ -103,6 +108,10 @@ impl Providers {
             stripe: Arc::new(stripe),
             mail,
             texts,
+            webhooks: WebhookSender::try_new(match settings.webhook_targets {
+                WebhookTargets::Public => Targets::Public,
+                WebhookTargets::Any => Targets::Any,
+            })?,
             stripe_webhook_secrets,
             resend_webhook_secrets,
             twilio_webhook_tokens,

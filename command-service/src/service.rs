@@ -3,13 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use edge::{Authenticator, Credentials};
+use event_feed::Reader;
 use event_store::{Checkpointer, Witness, idempotency, sequencer::Sequencer};
 use host::{Host, Stop};
 use poem::{Endpoint, Response};
 use tokio::sync::Notify;
 
 use crate::{
-    Engine, Pace, Providers, Registry,
+    Courier, Engine, Pace, Providers, Registry,
+    courier::rows,
     effects::Effects,
     http::{self, CommandState, SignInLimits},
     intake, quarantine,
@@ -53,9 +55,12 @@ impl CommandSide {
                 reactor.run(told).await;
             }
         });
-        let pool = host.database.engine.clone();
+        let (pool, clock) = (host.database.engine.clone(), host.clock.clone());
         stop.run_until_told(async move {
             loop {
+                if let Err(error) = rows::forget_old(&pool, clock.now()).await {
+                    tracing::warn!(%error, "old attempts to send webhooks could not be forgotten");
+                }
                 if let Err(error) = intake::forget_old(&pool).await {
                     tracing::warn!(%error, "old webhooks could not be emptied");
                 }
@@ -70,6 +75,14 @@ impl CommandSide {
         stop.run(async move {
             if quarantine::over(&pool, told.clone()).await {
                 worker.run(told).await;
+            }
+        });
+        let reader = Reader::new(host.database.query.clone(), &host.settings.public_url());
+        let (courier, head) = (Courier::new(self.effects.clone(), reader), host.readable.head());
+        let (told, pool) = (stop.told(), host.database.engine.clone());
+        stop.run(async move {
+            if quarantine::over(&pool, told.clone()).await {
+                courier.run(told, head).await;
             }
         });
     }

@@ -33,4 +33,8 @@ ids! {
     ShownId,
     /// A telephone number's keyed hash: equal within an organization, and nothing else can be learnt from it.
     NumberKey,
+    /// Where an organization's events are sent to.
+    WebhookId,
+    /// A secret that signs what is sent.
+    SecretId,
 }

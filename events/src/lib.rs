@@ -36,6 +36,7 @@ pub mod text;
 pub mod text_message;
 pub mod unit;
 pub mod upcast;
+pub mod webhook;
 pub mod zone;
 
 pub use access_token::AccessTokenEvent;
@@ -48,8 +49,8 @@ pub use disclosure::DisclosureEvent;
 pub use email::EmailMessageEvent;
 pub use ids::{
     AutopayId, CreditId, GrantId, InboundId, InvoiceId, JobId, MessageId, NumberKey, OrganizationId, PaymentId,
-    PropertyId, RefundId, ResidentId, SetupId, ShownId, SignInId, StripeAccountId, SuppressionId, TextId, TokenId,
-    UnitId,
+    PropertyId, RefundId, ResidentId, SecretId, SetupId, ShownId, SignInId, StripeAccountId, SuppressionId, TextId,
+    TokenId, UnitId, WebhookId,
 };
 pub use inbound_text::InboundTextEvent;
 pub use invoice::InvoiceEvent;
@@ -71,4 +72,5 @@ pub use stripe_account::StripeAccountEvent;
 pub use suppression::SuppressionEvent;
 pub use text_message::TextMessageEvent;
 pub use unit::UnitEvent;
+pub use webhook::WebhookEvent;
 pub use zone::TimeZone;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     AccessTokenEvent, AuditReadEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event,
     InboundTextEvent, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent,
-    SignInEvent, SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent,
+    SignInEvent, SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent, WebhookEvent,
 };
 
 /// One event's contract.
@@ -40,6 +40,7 @@ pub fn all() -> Vec<EventSchema> {
     of::<AccessTokenEvent>(&mut schemas);
     of::<SignInEvent>(&mut schemas);
     of::<JobEvent>(&mut schemas);
+    of::<WebhookEvent>(&mut schemas);
     schemas
 }
 

@@ -16,7 +16,8 @@ use cqrs_es::persist::{EventUpcaster, SerializedEvent};
 use events::{
     AccessTokenEvent, AuditReadEvent, AutopayEvent, CreditEvent, DisclosureEvent, EmailMessageEvent, Event,
     InboundTextEvent, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent, PropertyEvent, ResidentEvent,
-    SignInEvent, SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent, schema,
+    SignInEvent, SmsConsentEvent, StripeAccountEvent, SuppressionEvent, TextMessageEvent, UnitEvent, WebhookEvent,
+    schema,
 };
 use json_schema::Checker;
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ fn kind<E: Event>() -> Kind {
     }
 }
 
-fn kinds() -> [Kind; 19] {
+fn kinds() -> [Kind; 20] {
     [
         kind::<OrganizationEvent>(),
         kind::<PropertyEvent>(),
@@ -60,6 +61,7 @@ fn kinds() -> [Kind; 19] {
         kind::<AccessTokenEvent>(),
         kind::<SignInEvent>(),
         kind::<JobEvent>(),
+        kind::<WebhookEvent>(),
     ]
 }
 

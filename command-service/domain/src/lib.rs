@@ -29,6 +29,7 @@ pub mod stripe_account;
 pub mod suppression;
 pub mod text_message;
 pub mod unit;
+pub mod webhook;
 
 #[cfg(test)]
 mod testing;
@@ -54,3 +55,4 @@ pub use stripe_account::StripeAccount;
 pub use suppression::Suppression;
 pub use text_message::TextMessage;
 pub use unit::Unit;
+pub use webhook::Webhook;

@@ -2,7 +2,7 @@
 
 use crate::{
     Command, access_token, autopay, credit, disclosure, email, inbound_text, invoice, job, organization, payment,
-    property, refund, resident, sign_in, sms_consent, stripe_account, suppression, text_message, unit,
+    property, refund, resident, sign_in, sms_consent, stripe_account, suppression, text_message, unit, webhook,
 };
 
 /// Something that is done for each command type.
@@ -131,6 +131,15 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<job::DraftInvoices>();
     visitor.command::<job::PublishInvoices>();
     visitor.command::<job::RecordJobProgress>();
+    visitor.command::<webhook::RegisterWebhook>();
+    visitor.command::<webhook::ChangeWebhook>();
+    visitor.command::<webhook::RotateWebhookSecret>();
+    visitor.command::<webhook::EnableWebhook>();
+    visitor.command::<webhook::DisableWebhook>();
+    visitor.command::<webhook::SuspendWebhook>();
+    visitor.command::<webhook::ReplayWebhook>();
+    visitor.command::<webhook::SendTestWebhook>();
+    visitor.command::<webhook::RemoveWebhook>();
 }
 
 #[cfg(test)]
@@ -186,8 +195,9 @@ mod tests {
             for reader in [Role::ComplianceAuditor, Role::Integrator] {
                 self.expect(!roles.contains(&reader), format!("{name} is open to {}, who only reads", reader.name()));
             }
-            // A token's secret is made at the edge: nobody sends this body.
-            let sent = name != "IssueAccessToken" && roles.iter().any(|role| !is_machine(**role));
+            // A secret is made at the edge: nobody sends such a body.
+            let sent = !["IssueAccessToken", "RegisterWebhook", "RotateWebhookSecret"].contains(&name)
+                && roles.iter().any(|role| !is_machine(**role));
             match serde_json::from_value::<C>(C::example()) {
                 Ok(command) => {
                     let kept = serde_json::to_value(command).is_ok_and(|again| covers(&again, &C::example()));

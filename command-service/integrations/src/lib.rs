@@ -4,6 +4,7 @@
 //! or building a client panics inside reqwest: `let _ = rustls::crypto::ring::default_provider().install_default();`.
 
 mod http;
+pub mod outbound;
 pub mod resend;
 mod secret;
 mod signature;
@@ -11,6 +12,7 @@ pub mod smtp;
 pub mod stripe;
 pub mod twilio;
 
+pub use outbound::WebhookSender;
 pub use resend::{ResendMail, ResendSettings};
 pub use secret::Secret;
 pub use signature::SignatureProblem;

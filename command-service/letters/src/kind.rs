@@ -8,7 +8,7 @@ use events::Language;
 pub const fn template_version(kind: &str) -> u32 {
     match kind.as_bytes() {
         b"invoice-published" | b"payment-received" | b"sign-in-link" | b"payment-reminder" | b"autopay-notice"
-        | b"autopay-held" | b"autopay-charged" | b"autopay-failed" | b"autopay-paused" => 1,
+        | b"autopay-held" | b"autopay-charged" | b"autopay-failed" | b"autopay-paused" | b"webhook-disabled" => 1,
         _ => 0,
     }
 }
@@ -43,6 +43,7 @@ mod tests {
             "autopay-charged",
             "autopay-failed",
             "autopay-paused",
+            "webhook-disabled",
         ] {
             assert_ne!(template_version(kind), 0);
             for language in Language::ALL {

@@ -162,6 +162,16 @@ pub enum Letter<'a> {
         /// Where the resident sets up a new one.
         autopay_url: String,
     },
+    /// A webhook is not sent to any more, because its receiver fails.
+    WebhookDisabled {
+        /// The receiver's host.
+        host: &'a str,
+        description: Option<&'a str>,
+        /// The first day of failing; absent, the receiver said that it is gone.
+        failing_since: Option<NaiveDate>,
+        /// Where the webhook is seen.
+        webhook_url: String,
+    },
     SignInLink {
         resident: &'a str,
         /// A secret: whoever holds it can sign in.
@@ -183,6 +193,7 @@ impl Letter<'_> {
             Self::AutopayCharged { .. } => "autopay-charged",
             Self::AutopayFailed { .. } => "autopay-failed",
             Self::AutopayPaused { .. } => "autopay-paused",
+            Self::WebhookDisabled { .. } => "webhook-disabled",
         }
     }
 }

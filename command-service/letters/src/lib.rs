@@ -7,6 +7,7 @@ mod letter;
 mod means;
 mod notice;
 mod page;
+mod staff;
 mod texts;
 mod wording;
 

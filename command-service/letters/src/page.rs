@@ -7,7 +7,7 @@ use crate::{
     Letter, Letterhead, RenderError, Rendered, date,
     layout::{lines, one_line, wrapped},
     means::method_name,
-    money, notice,
+    money, notice, staff,
     wording::Wording,
 };
 
@@ -34,7 +34,8 @@ pub struct Frame {
     pub address: Option<String>,
     pub reply: String,
     pub because: String,
-    pub portal_url: String,
+    /// Absent where whoever reads it is no resident.
+    pub portal_url: Option<String>,
 }
 
 /// A label with its value.
@@ -139,7 +140,7 @@ impl Frame {
             address: head.property_address.map(|address| lines(address).join(", ")),
             reply: contact.map_or_else(|| words.no_replies.to_owned(), |contact| (words.questions)(&contact)),
             because: (words.because)(property.as_ref().unwrap_or(&organization)),
-            portal_url: web_address(head.portal_url, "portal address")?,
+            portal_url: Some(web_address(head.portal_url, "portal address")?),
             organization,
             property,
         })
@@ -248,6 +249,9 @@ pub fn render(letter: &Letter<'_>, head: &Letterhead<'_>, language: Language) ->
         }
         Letter::AutopayPaused { resident, reason, method, autopay_url } => {
             notice::paused(paper, resident, reason, *method, autopay_url)
+        }
+        Letter::WebhookDisabled { host, description, failing_since, webhook_url } => {
+            staff::webhook_disabled(paper, host, *description, *failing_since, webhook_url)
         }
         Letter::SignInLink { resident, link, minutes } => {
             let phrases = &words.sign_in;

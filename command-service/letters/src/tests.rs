@@ -99,6 +99,7 @@ fn every_letter_is_complete_in_text_and_loads_nothing_from_elsewhere() {
         let link = match &letter {
             Letter::InvoicePublished { invoice_url, .. } | Letter::PaymentReceived { invoice_url, .. } => invoice_url,
             Letter::SignInLink { link, .. } => link,
+            Letter::WebhookDisabled { webhook_url, .. } => webhook_url,
             Letter::AutopayPaused { autopay_url, .. } => autopay_url,
             Letter::AutopayNotice { about, .. } => &about.autopay_url,
             Letter::PaymentReminder { about, .. }

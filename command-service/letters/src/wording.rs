@@ -29,6 +29,7 @@ pub struct Wording {
     pub sign_in: SignInWording,
     pub reminder: ReminderWording,
     pub autopay: AutopayWording,
+    pub webhook: WebhookWording,
 }
 
 pub struct InvoiceWording {
@@ -154,6 +155,22 @@ pub struct AutopayWording {
     pub pay_now: &'static str,
     pub update: &'static str,
     pub reactivate: &'static str,
+}
+
+/// To whoever looks after a webhook.
+pub struct WebhookWording {
+    /// About the host.
+    pub subject: About,
+    pub intro_gone: &'static str,
+    /// About the day.
+    pub intro_failing: About,
+    pub receiver: &'static str,
+    pub description: &'static str,
+    pub kept: &'static str,
+    pub mend: &'static str,
+    pub view: &'static str,
+    /// About the organization.
+    pub because: About,
 }
 
 impl Wording {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use events::{
     AutopayId, InboundId, InvoiceId, JobId, MessageId, Money, PaymentId, PropertyId, Purpose, RefundId, ResidentId,
-    SetupId, SignInId, StripeAccountId, TextId,
+    SetupId, SignInId, StripeAccountId, TextId, WebhookId,
     autopay::PauseReason,
     suppression::SuppressionCause,
     text_message::{KeywordReply, TextClass},
@@ -71,6 +71,14 @@ pub enum Effect {
     RunJob { job_id: JobId, after: u32 },
     /// Destroy a resident's keys.
     DestroyKeys { resident_id: ResidentId, purposes: Vec<Purpose> },
+    /// Have the sender of webhooks know how a webhook stands: whether it is enabled, or gone.
+    FollowWebhook { webhook_id: WebhookId },
+    /// Have it send again what it sent from a position on; `version` names the wish.
+    ReplayWebhook { webhook_id: WebhookId, version: i64, from: i64 },
+    /// Have it send a test event; `version` names the wish.
+    TestWebhook { webhook_id: WebhookId, version: i64 },
+    /// Tell somebody by e-mail that a webhook was disabled for failing.
+    TellWebhookDisabled { webhook_id: WebhookId, version: i64 },
 }
 
 /// What an e-mail is about.
@@ -162,6 +170,10 @@ impl Effect {
             Self::SendTextAgain { .. } => "SendTextAgain",
             Self::RunJob { .. } => "RunJob",
             Self::DestroyKeys { .. } => "DestroyKeys",
+            Self::FollowWebhook { .. } => "FollowWebhook",
+            Self::ReplayWebhook { .. } => "ReplayWebhook",
+            Self::TestWebhook { .. } => "TestWebhook",
+            Self::TellWebhookDisabled { .. } => "TellWebhookDisabled",
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod ports;
 pub mod reaction;
 pub mod reminders;
 pub mod texts;
+pub mod webhooks;
 
 pub use effect::Effect;
 pub use reaction::{Process, Step, processes};

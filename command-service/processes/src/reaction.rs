@@ -75,5 +75,6 @@ pub const fn processes() -> &'static [Process] {
         Process { name: "reminders", react: crate::reminders::react },
         Process { name: "credits", react: crate::credits::react },
         Process { name: "texts", react: crate::texts::react },
+        Process { name: "webhooks", react: crate::webhooks::react },
     ]
 }

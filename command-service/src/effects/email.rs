@@ -208,7 +208,7 @@ async fn overtaken(
 }
 
 /// The list's entry for an address follows from its keyed hash.
-fn suppression_id(effects: &Effects, organization: OrganizationId, address: &EmailAddress) -> SuppressionId {
+pub(super) fn suppression_id(effects: &Effects, organization: OrganizationId, address: &EmailAddress) -> SuppressionId {
     SuppressionId(effects.engine.store().keyring().digest(organization, &address.normalized()))
 }
 

@@ -13,6 +13,7 @@ mod reminders;
 mod setups;
 mod text_occasions;
 mod texts;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -83,6 +84,14 @@ impl Effects {
             Effect::SendTextAgain { text_id, code } => texts::again(self, task, text_id, code).await,
             Effect::RunJob { job_id, after } => jobs::run(self, task, job_id, after).await,
             Effect::DestroyKeys { resident_id, purposes } => erasure::destroy(self, task, resident_id, &purposes).await,
+            Effect::FollowWebhook { webhook_id } => webhooks::follow(self, task, webhook_id).await,
+            Effect::ReplayWebhook { webhook_id, version, from } => {
+                webhooks::replay(self, task, webhook_id, version, from).await
+            }
+            Effect::TestWebhook { webhook_id, version } => webhooks::test(self, task, webhook_id, version).await,
+            Effect::TellWebhookDisabled { webhook_id, version } => {
+                webhooks::tell(self, task, webhook_id, version).await
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use poem::{
     web::{Data, Path},
 };
 
-use super::{CommandState, ask, json, respond};
+use super::{CommandState, ask, endpoints, json, respond};
 use crate::engine::answer_json;
 
 #[handler]
@@ -23,6 +23,7 @@ pub async fn execute(
     entry.ok_or_else(|| Problem::from(crate::Fault::UnknownCommand))?;
     let ask = ask(&caller, request)?;
     let body = json(request, body).await?;
+    endpoints::judge_command(&name, &body, effects.providers.webhooks.targets())?;
     let answer = effects.registry.execute(&effects.engine, &name, body, ask).await?;
     let told = answer_json(&answer);
     let mut response = respond(StatusCode::OK, &told);

@@ -1,6 +1,7 @@
 //! The HTTP side of commands: the command endpoint, tokens and sign-in, links to Stripe, webhooks.
 
 mod commands;
+mod endpoints;
 mod links;
 mod previews;
 mod sign_in;
@@ -52,6 +53,8 @@ pub fn routes(state: CommandState) -> impl Endpoint<Output = Response> {
     Route::new()
         .at("/v1/commands/:name", post(commands::execute))
         .at("/v1/tokens", post(tokens::issue))
+        .at("/v1/webhooks", post(endpoints::register))
+        .at("/v1/webhooks/:id/secret", post(endpoints::rotate))
         .at("/v1/sign-in-links", post(sign_in::request_link))
         .at("/v1/sessions", post(sign_in::open))
         .at("/v1/sessions/current", poem::delete(sign_in::close))

@@ -179,6 +179,7 @@ impl House {
                 stripe: Arc::new(gateway.expect("a gateway")),
                 mail: Arc::new(mail.expect("mail")),
                 texts: None,
+                webhooks: integrations::WebhookSender::try_new(integrations::outbound::Targets::Any).expect("a client"),
                 stripe_webhook_secrets: vec![Secret::from(STRIPE_SECRET)],
                 resend_webhook_secrets: vec![Secret::from(RESEND_SECRET)],
                 twilio_webhook_tokens: Vec::new(),

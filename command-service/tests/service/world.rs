@@ -82,6 +82,7 @@ impl World {
                 stripe: stripe.clone(),
                 mail: mail.clone(),
                 texts: Some(texts.clone()),
+                webhooks: integrations::WebhookSender::try_new(integrations::outbound::Targets::Any).expect("a client"),
                 stripe_webhook_secrets: STRIPE_SECRETS.map(Secret::from).to_vec(),
                 resend_webhook_secrets: Vec::new(),
                 twilio_webhook_tokens: vec![Secret::from(TWILIO_TOKEN)],

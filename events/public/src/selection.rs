@@ -34,6 +34,16 @@ impl Selection {
         Ok(Self { wanted: Some(wanted) })
     }
 
+    /// What was named once: names that stand for no type (any more) take nothing, and no name at all takes everything.
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut names = names.into_iter().peekable();
+        if names.peek().is_none() {
+            return Self::default();
+        }
+        let known = names.filter_map(|name| Self::parse(name).ok()?.wanted);
+        Self { wanted: Some(known.flatten().collect()) }
+    }
+
     pub fn takes(&self, declared: &Declared) -> bool {
         self.wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|one| one.kind == declared.kind))
     }
@@ -62,6 +72,13 @@ mod tests {
         let family = Selection::parse("unit.*, job.started").expect("types");
         assert_eq!(family.stored(), ["JobStarted", "UnitAdded", "UnitRelabelled"]);
         assert!(Selection::default().stored().len() > 40);
+    }
+
+    #[test]
+    fn names_that_stand_for_nothing_any_more_take_nothing() {
+        assert_eq!(Selection::named([]), Selection::default());
+        assert_eq!(Selection::named(["unit.*", "gone.for.good"]).stored(), ["UnitAdded", "UnitRelabelled"]);
+        assert!(Selection::named(["gone.for.good"]).stored().is_empty());
     }
 
     #[test]

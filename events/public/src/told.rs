@@ -72,8 +72,9 @@ aggregates! {
     Job(crate::job::JobFact), Opening;
 }
 
-/// Aggregates of which nothing is told: who may come in, what strangers write, who read the records, and the words beside a box.
-pub const UNTOLD: &[&str] = &["access-token", "audit-read", "disclosure", "inbound-text", "sign-in"];
+/// Aggregates of which nothing is told: who may come in, what strangers write, who read the records, the words
+/// beside a box, and to whom events are sent.
+pub const UNTOLD: &[&str] = &["access-token", "audit-read", "disclosure", "inbound-text", "sign-in", "webhook"];
 
 /// How an aggregate's events find their property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "text_lane", include_str!("../../../schemas/sql/0008_text_lane.sql")),
     (9, "restore", include_str!("../../../schemas/sql/0009_restore.sql")),
     (10, "mirror", include_str!("../../../schemas/sql/0010_mirror.sql")),
+    (11, "webhooks", include_str!("../../../schemas/sql/0011_webhooks.sql")),
 ];
 
 #[derive(Debug)]

@@ -28,6 +28,8 @@ pub struct Settings {
     /// How many charges autopay begins in a second, in each worker. Stripe allows 100 calls a second in all, and a charge takes
     /// about three.
     pub charges_per_second: u32,
+    /// `public`, or `any` for trials: webhooks may then go by http, and to private addresses; `PROPTY_WEBHOOK_TARGETS`.
+    pub webhook_targets: WebhookTargets,
     /// A file outside the database that every signed checkpoint is appended to; `PROPTY_CHECKPOINTS`.
     pub checkpoints: Option<std::path::PathBuf>,
     /// `text` or `json`.
@@ -51,6 +53,15 @@ pub enum Texting {
     #[default]
     Twilio,
     Off,
+}
+
+/// Where webhooks may be sent to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookTargets {
+    #[default]
+    Public,
+    Any,
 }
 
 /// From the environment, never from a file.
@@ -95,6 +106,7 @@ impl Default for Settings {
             texts: Texting::default(),
             texts_per_second: 3,
             charges_per_second: 20,
+            webhook_targets: WebhookTargets::default(),
             checkpoints: None,
             log_format: LogFormat::Text,
             secrets: Secrets::default(),
@@ -166,6 +178,17 @@ impl Settings {
                 return Err(SettingsError::Variable {
                     name: "PROPTY_TEXTS",
                     why: format!("{other:?} is neither twilio nor off"),
+                });
+            }
+        }
+        match variable("PROPTY_WEBHOOK_TARGETS").as_deref() {
+            None => {}
+            Some("public") => settings.webhook_targets = WebhookTargets::Public,
+            Some("any") => settings.webhook_targets = WebhookTargets::Any,
+            Some(other) => {
+                return Err(SettingsError::Variable {
+                    name: "PROPTY_WEBHOOK_TARGETS",
+                    why: format!("{other:?} is neither public nor any"),
                 });
             }
         }

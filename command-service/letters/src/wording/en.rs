@@ -1,6 +1,6 @@
 //! English, as written in the United States and Canada.
 
-use super::{AutopayWording, InvoiceWording, PaymentWording, ReminderWording, SignInWording, Wording};
+use super::{AutopayWording, InvoiceWording, PaymentWording, ReminderWording, SignInWording, WebhookWording, Wording};
 
 pub const WORDING: Wording = Wording {
     tag: "en",
@@ -119,5 +119,20 @@ pub const WORDING: Wording = Wording {
         pay_now: "Pay now",
         update: "Update payment method",
         reactivate: "Reactivate Autopay",
+    },
+    webhook: WebhookWording {
+        subject: |host| format!("Action needed: your webhook to {host} is switched off"),
+        intro_gone: "Your webhook is switched off, because its receiver answered that it is gone (410).",
+        intro_failing: |day| {
+            format!("Your webhook is switched off, because its receiver has accepted nothing since {day}.")
+        },
+        receiver: "Receiver",
+        description: "Description",
+        kept: "Nothing is lost: events are kept, and are sent in their order once the webhook is enabled again.",
+        mend: "Please mend the receiver, send it a test event, then enable the webhook.",
+        view: "View the attempts",
+        because: |organization| {
+            format!("You are receiving this email because your address is the contact of a webhook of {organization}.")
+        },
     },
 };

@@ -1,6 +1,6 @@
 //! Spanish, neutral for Latin America and the United States, with *usted*.
 
-use super::{AutopayWording, InvoiceWording, PaymentWording, ReminderWording, SignInWording, Wording};
+use super::{AutopayWording, InvoiceWording, PaymentWording, ReminderWording, SignInWording, WebhookWording, Wording};
 
 pub const WORDING: Wording = Wording {
     tag: "es",
@@ -128,5 +128,20 @@ pub const WORDING: Wording = Wording {
         pay_now: "Pagar ahora",
         update: "Actualizar el método de pago",
         reactivate: "Reactivar el pago automático",
+    },
+    webhook: WebhookWording {
+        subject: |host| format!("Acción necesaria: su webhook hacia {host} está desactivado"),
+        intro_gone: "Su webhook está desactivado porque el receptor respondió que ya no existe (410).",
+        intro_failing: |day| {
+            format!("Su webhook está desactivado porque el receptor no ha aceptado nada desde el {day}.")
+        },
+        receiver: "Receptor",
+        description: "Descripción",
+        kept: "No se pierde nada: los eventos se conservan y se envían en su orden en cuanto el webhook se active de nuevo.",
+        mend: "Repare el receptor, envíele un evento de prueba y active de nuevo el webhook.",
+        view: "Ver los intentos",
+        because: |organization| {
+            format!("Recibe este correo porque su dirección es el contacto de un webhook de {organization}.")
+        },
     },
 };

@@ -1,6 +1,6 @@
 //! French, neutral for Québec: a no-break space before the colon and within « », no space-dependent `;`, `!` or `?`.
 
-use super::{AutopayWording, InvoiceWording, PaymentWording, ReminderWording, SignInWording, Wording};
+use super::{AutopayWording, InvoiceWording, PaymentWording, ReminderWording, SignInWording, WebhookWording, Wording};
 
 pub const WORDING: Wording = Wording {
     tag: "fr",
@@ -139,5 +139,20 @@ pub const WORDING: Wording = Wording {
         pay_now: "Payer maintenant",
         update: "Mettre à jour le mode de paiement",
         reactivate: "Réactiver le paiement automatique",
+    },
+    webhook: WebhookWording {
+        subject: |host| format!("Action requise : votre webhook vers {host} est désactivé"),
+        intro_gone: "Votre webhook est désactivé, car son destinataire a répondu qu’il n’existe plus (410).",
+        intro_failing: |day| {
+            format!("Votre webhook est désactivé, car son destinataire n’a rien accepté depuis le {day}.")
+        },
+        receiver: "Destinataire",
+        description: "Description",
+        kept: "Rien n’est perdu : les événements sont conservés et seront envoyés dans leur ordre dès que le webhook sera réactivé.",
+        mend: "Veuillez réparer le destinataire, lui envoyer un événement d’essai, puis réactiver le webhook.",
+        view: "Voir les tentatives",
+        because: |organization| {
+            format!("Vous recevez ce courriel parce que votre adresse est le contact d’un webhook de {organization}.")
+        },
     },
 };
