@@ -66,6 +66,10 @@ pub enum Command {
     Ledger(Ledger),
     /// Prove the log: verify it, disclose it, or show and replace the key that signs it.
     Audit(Audit),
+    /// Replace the master key, or say which one wraps how many keys.
+    Keys(Keys),
+    /// Verify that nothing readable is left of erased residents.
+    Privacy(Privacy),
     /// Export what happened, or follow it as it happens: public events, one in JSON on each line.
     Events(Events),
     /// Show unresolved work, or try or drop a piece of it.
@@ -273,6 +277,44 @@ pub enum AuditAction {
     },
     /// Replace the key that signs. The next checkpoint of each organization is signed by both.
     RotateKey,
+}
+
+#[derive(Debug, Args)]
+pub struct Keys {
+    #[command(subcommand)]
+    pub action: KeysAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysAction {
+    /// Wrap every key by a new master key: that of PROPTY_NEXT_MASTER_KEY, or a new file beside master.key. May be interrupted and
+    /// run again; services go on meanwhile.
+    Rotate,
+    /// Say how many keys each master key wraps.
+    Status,
+}
+
+#[derive(Debug, Args)]
+pub struct Privacy {
+    #[command(subcommand)]
+    pub action: PrivacyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PrivacyAction {
+    /// Check keys, log, read models, outbox, notices and answers; exit 1 and name the places where something is left.
+    VerifyErased {
+        /// The resident's id; everybody who was erased by default.
+        #[arg(long)]
+        resident: Option<Uuid>,
+        /// The organization's id; all of them by default.
+        #[arg(long)]
+        organization: Option<Uuid>,
+        /// Also search every table, and what can still be opened, for the texts that standard input has, one on each line: a name, an
+        /// address, a number that nobody else has.
+        #[arg(long)]
+        needle: bool,
+    },
 }
 
 #[derive(Debug, Args)]

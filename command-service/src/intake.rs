@@ -9,6 +9,7 @@ mod twilio;
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use domain::Actor;
+use event_store::Keyring;
 use events::{OrganizationId, Role};
 use futures_util::FutureExt;
 use sqlx::{PgPool, Row};
@@ -88,7 +89,7 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
 }
 
 async fn understand(effects: &Effects, provider: &str, body: &[u8]) -> Result<Verdict, Fault> {
-    let raw = effects.engine.store().keyring().open_raw(provider, body)?;
+    let raw = effects.engine.store().keyring().open_raw(provider, body).await?;
     match provider {
         "stripe" => Box::pin(stripe::understand(effects, &raw)).await,
         "resend" => resend::understand(effects, &raw).await,
@@ -115,6 +116,36 @@ pub async fn forget_old(pool: &PgPool) -> Result<u64, sqlx::Error> {
     .execute(pool)
     .await
     .map(|done| done.rows_affected())
+}
+
+/// Empties what was understood and has one of these texts in it: a resident was erased.
+pub async fn forget(pool: &PgPool, keyring: &Keyring, texts: &[String]) -> Result<(), Fault> {
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
+        "select provider, external_id, body from engine.webhooks where state in ('done', 'ignored') and body <> ''",
+    )
+    .fetch_all(pool)
+    .await?;
+    let (mut providers, mut ids) = (Vec::new(), Vec::new());
+    for (provider, id, body) in rows {
+        let raw = keyring.open_raw(&provider, &body).await?;
+        // As forms write an address.
+        let text = String::from_utf8_lossy(&raw).to_lowercase().replace("%40", "@");
+        if texts.iter().any(|wanted| text.contains(wanted.as_str())) {
+            providers.push(provider);
+            ids.push(id);
+        }
+    }
+    sqlx::query(
+        "update engine.webhooks set body = '' where (provider, external_id) in (select * from unnest($1::text[], $2::text[]))",
+    )
+    .bind(providers)
+    .bind(ids)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 async fn finish(pool: &PgPool, understood: &[Understood]) -> Result<(), sqlx::Error> {

@@ -129,6 +129,8 @@ pub enum OptInRefusal {
     Impersonated,
     /// The box was ticked before the resident saw it.
     PreTicked,
+    /// A spreadsheet that was brought in says so. Nobody agrees by a spreadsheet.
+    ClaimedByImport,
 }
 
 /// What a text from a resident says.

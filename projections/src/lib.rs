@@ -10,6 +10,7 @@ pub mod inbound_text;
 pub mod invoice;
 pub mod job;
 pub mod job_item;
+pub mod leftovers;
 pub mod ledger;
 pub mod message;
 pub mod model;

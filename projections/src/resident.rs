@@ -1,7 +1,7 @@
 //! Residents: who they are, how they are written to, and where they live.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use events::{EmailAddress, Recorded, ResidentEvent, Sealed, text::PersonName};
+use events::{EmailAddress, Recorded, ResidentEvent, Sealed, resident::Retained, text::PersonName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -53,6 +53,8 @@ pub struct ResidentRow {
     pub search: Option<String>,
     pub registered_at: DateTime<Utc>,
     pub erased_at: Option<DateTime<Utc>>,
+    /// What the law keeps of an erased resident for now.
+    pub retained: Vec<Retained>,
     /// The stream's version: what `If-Match` expects.
     pub version: i64,
 }
@@ -66,7 +68,7 @@ impl std::fmt::Debug for ResidentRow {
 impl ReadModel for Residents {
     type Row = ResidentRow;
     const NAME: &'static str = "resident";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("resident_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -83,6 +85,7 @@ impl ReadModel for Residents {
         ("search", "text"),
         ("registered_at", "timestamptz not null"),
         ("erased_at", "timestamptz"),
+        ("retained", "json not null"),
         ("version", "bigint not null"),
     ];
     const INDEXES: &'static [&'static str] =
@@ -114,6 +117,7 @@ impl ReadModel for Residents {
                     search: None,
                     registered_at: event.recorded_at,
                     erased_at: None,
+                    retained: vec![],
                     version: 0,
                 };
                 row.rename(name);
@@ -159,8 +163,10 @@ impl ResidentRow {
                 self.homes.retain(|home| home.unit_id != unit_id.0);
                 self.settle();
             }
-            ResidentEvent::ResidentErased { .. } => {
-                self.erased_at = Some(event.recorded_at);
+            ResidentEvent::ResidentErased { retained, .. } => {
+                // Said again when a retention ends.
+                self.erased_at.get_or_insert(event.recorded_at);
+                self.retained = retained;
                 self.first_name = None;
                 self.last_name = None;
                 self.email = None;

@@ -70,7 +70,7 @@ impl std::fmt::Debug for SmsConsentRow {
 impl ReadModel for SmsConsents {
     type Row = SmsConsentRow;
     const NAME: &'static str = "sms_consent";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("consent_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -196,6 +196,11 @@ impl SmsConsentRow {
                 self.end(number_key.0, "Revoked", cause, source, at);
             }
             SmsConsentEvent::ConsentInvalidated { number_key, cause, .. } => {
+                if matches!(cause, InvalidationCause::Erased {}) {
+                    // A word may have come between the erasure and this, and have brought the number back here.
+                    self.number = None;
+                    self.pending_number = None;
+                }
                 let cause = match cause {
                     InvalidationCause::NumberChanged {} => "NumberChanged",
                     InvalidationCause::Reassigned { .. } => "Reassigned",

@@ -227,8 +227,9 @@ async fn replay(
     // On record before anything is shown.
     record(state, caller, found.subject, position, at, &format).await?;
     let consents = found.residents.iter().map(|resident| ("sms-consent", Uuid::new_v5(resident, b"sms-consent")));
-    let streams: Vec<(&str, Uuid)> = consents.chain(texts.iter().map(|text| ("text", *text))).collect();
-    let events =
+    let records = found.residents.iter().map(|resident| ("resident", *resident));
+    let streams: Vec<(&str, Uuid)> = consents.chain(texts.iter().map(|text| ("text", *text))).chain(records).collect();
+    let mut events =
         event_store::replay::of_streams(&state.store, caller.organization, &streams, position, MOST_EVENTS + 1)
             .await
             .map_err(|error| Problem::internal(&error))?;
@@ -236,6 +237,11 @@ async fn replay(
         let detail =
             format!("more than {MOST_EVENTS} events; ask for a resident or a number, or as of an earlier position");
         return Err(Problem::invalid("too-much", detail).into());
+    }
+    audit_trail::keep_erasures(&mut events);
+    // Evidence outlives an erasure for those whose task it is to look at it, and for nobody else.
+    if caller.role != Role::ComplianceAuditor {
+        audit_trail::withhold_erased(&mut events);
     }
     let trail = audit_trail::Trail::of(events, found.number_key, at).map_err(|error| Problem::internal(&error))?;
     let about = json!({ "subject": found.title, "position": position, "head": head, "at": at, "since": since });

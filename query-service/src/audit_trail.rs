@@ -32,7 +32,7 @@ impl State {
         if event.stream == "sms-consent" {
             let row = SmsConsents::fold(self.consents.remove(&id), id, event)?;
             self.consents.extend(row.map(|row| (id, row)));
-        } else {
+        } else if event.stream == "text" {
             let row = TextMessages::fold(self.texts.remove(&id), id, event)?;
             self.texts.extend(row.map(|row| (id, row)));
         }
@@ -76,6 +76,35 @@ fn text(row: &TextRow) -> Value {
         }
     }
     shown
+}
+
+/// Of the residents' records only what was erased, what is kept, by which rule and until when.
+pub fn keep_erasures(events: &mut Vec<Recorded>) {
+    events.retain(|event| event.stream != "resident" || event.event_type == "ResidentErased");
+}
+
+/// What is personal of erased residents reads as erased, although its key is kept.
+pub fn withhold_erased(events: &mut [Recorded]) {
+    let erased: Vec<String> =
+        events.iter().filter(|event| event.stream == "resident").map(|event| event.stream_id.to_string()).collect();
+    for event in events.iter_mut().filter(|_| !erased.is_empty()) {
+        withhold(&mut event.payload, &erased);
+    }
+}
+
+fn withhold(value: &mut Value, erased: &[String]) {
+    match value {
+        Value::Object(map) => {
+            let subject = map.get("$clear").and_then(|clear| clear.get("subject")).and_then(Value::as_str);
+            if subject.is_some_and(|subject| erased.iter().any(|erased| erased == subject)) {
+                *value = json!({ "$erased": true });
+                return;
+            }
+            map.values_mut().for_each(|inner| withhold(inner, erased));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|inner| withhold(inner, erased)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 impl Trail {

@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use edge::Problem;
+use events::resident::{Retained, RetentionRule};
 use poem_openapi::Object;
 use projections::{
     Paging,
@@ -71,6 +72,31 @@ pub struct Home {
     pub on: NaiveDate,
 }
 
+/// What is kept although the erasure was asked for.
+#[derive(Debug, Clone, Object)]
+pub struct Kept {
+    /// `consent` or `finance`.
+    pub purpose: String,
+    /// The day on which it is destroyed.
+    pub until: NaiveDate,
+    /// `ConsentEvidence` or `FinancialRecords`.
+    pub rule: String,
+    /// The rule in words.
+    pub reason: String,
+}
+
+impl From<Retained> for Kept {
+    fn from(kept: Retained) -> Self {
+        let rule = kept.rule.unwrap_or(RetentionRule::of(kept.purpose));
+        Self {
+            purpose: kept.purpose.name().to_owned(),
+            until: kept.until,
+            rule: format!("{rule:?}"),
+            reason: rule.reason().to_owned(),
+        }
+    }
+}
+
 /// A resident. What is personal is null when it is unknown or was erased.
 #[derive(Clone, Object)]
 pub struct Resident {
@@ -87,6 +113,8 @@ pub struct Resident {
     pub homes: Vec<Home>,
     pub registered_at: Instant,
     pub erased_at: Option<Instant>,
+    /// What the law keeps of an erased resident for now; shown to nobody but auditors.
+    pub retained: Vec<Kept>,
     /// What `If-Match` expects.
     pub version: i64,
 }
@@ -132,6 +160,7 @@ impl From<ResidentRow> for Resident {
             homes: row.homes.into_iter().map(Home::from).collect(),
             registered_at: Instant(row.registered_at),
             erased_at: row.erased_at.map(Instant),
+            retained: row.retained.into_iter().map(Kept::from).collect(),
             version: row.version,
         }
     }

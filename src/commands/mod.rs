@@ -7,9 +7,11 @@ mod demo;
 mod events;
 mod events_over_http;
 mod import;
+mod keys;
 mod ledger;
 mod mirror;
 mod outbox;
+mod privacy;
 mod rebuild;
 mod restore;
 mod sandbox;
@@ -44,6 +46,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Mirror { arguments } => Err(mirror::become_it(&place, &arguments)),
         Command::Ledger(args) => ledger::run(&place, settings, args).await,
         Command::Audit(args) => audit::run(&place, settings, args).await,
+        Command::Keys(args) => keys::run(&place, settings, &args).await,
+        Command::Privacy(args) => privacy::run(&place, settings, args).await,
         Command::Events(args) => events::run(&place, settings, args).await,
         Command::Outbox(outbox) => outbox::run(&place, settings, outbox).await,
         Command::Restore(restore) => restore::run(&place, settings, restore).await,

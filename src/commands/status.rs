@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use command_service::outbox;
 use event_store::{
     checkpointer::{self, Refusal},
-    follower, positions,
+    follower, positions, rotation,
 };
 use projections::{
     QueryError, Visibility,
@@ -43,6 +43,7 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
         sqlx::query_as("select state, count(*) from engine.webhooks group by state order by state")
             .fetch_all(pool)
             .await?;
+    let wrappings = rotation::standing(pool).await?;
     let quarantined = command_service::quarantine::since(pool).await?;
     if as_json {
         let models: Vec<_> = models
@@ -65,6 +66,9 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
             }))).collect::<serde_json::Map<_, _>>(),
             "autopay_today": today,
             "quarantined_since": quarantined,
+            "master_keys": wrappings.iter().map(|one| (one.master_key.clone(), json!({
+                "keys": one.keys, "current": one.current,
+            }))).collect::<serde_json::Map<_, _>>(),
             "webhooks": webhooks.iter().map(|(state, count)| (state.clone(), json!(count))).collect::<serde_json::Map<_, _>>(),
         });
         return Ok(format!("{value:#}\n"));
@@ -96,6 +100,10 @@ async fn report(node: &Node, as_json: bool) -> Result<String, Failure> {
             let _ = write!(text, ", stopped: {reason}");
         }
         text.push('\n');
+    }
+    for one in wrappings {
+        let role = if one.current { "" } else { ", former: see `propty keys status`" };
+        let _ = writeln!(text, "master key   {} wraps {} keys{role}", one.master_key, one.keys);
     }
     for (state, count) in tasks {
         let _ = writeln!(text, "outbox       {count} {state}");

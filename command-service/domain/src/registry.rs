@@ -36,6 +36,7 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<resident::MoveResidentIn>();
     visitor.command::<resident::MoveResidentOut>();
     visitor.command::<resident::EraseResident>();
+    visitor.command::<resident::EndRetention>();
     visitor.command::<invoice::DraftInvoice>();
     visitor.command::<invoice::EditInvoice>();
     visitor.command::<invoice::DiscardDraft>();
@@ -105,6 +106,7 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<disclosure::PublishDisclosure>();
     visitor.command::<sms_consent::ShowDisclosure>();
     visitor.command::<sms_consent::RecordSmsConsent>();
+    visitor.command::<sms_consent::RefuseClaimedOptIn>();
     visitor.command::<sms_consent::RequestSmsCode>();
     visitor.command::<sms_consent::ConfirmSmsConsent>();
     visitor.command::<sms_consent::RevokeSmsConsent>();

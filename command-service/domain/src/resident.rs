@@ -3,7 +3,7 @@
 use chrono::{Months, NaiveDate};
 use events::{
     EmailAddress, Language, OrganizationId, PropertyId, Purpose, ResidentEvent, ResidentId, Role, Sealed, UnitId,
-    resident::{ResidentStatus, Retained, Tenure},
+    resident::{ResidentStatus, Retained, RetentionRule, Tenure},
     text::{Line, PersonName},
 };
 use schemars::JsonSchema;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope};
+use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope, payment::PROCESS};
 
 const MANAGERS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Operator];
 const MANAGERS_AND_SELF: &[Role] =
@@ -104,10 +104,18 @@ pub struct MoveResidentOut {
     pub on: NaiveDate,
 }
 
-/// Destroys the keys of a resident's personal data, as far as no retention stands against it.
+/// Destroys the keys of a resident's personal data, as far as no retention stands against it. The answer says what is kept, by which
+/// rule, and until when; asked again, it says so again.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EraseResident {
+    pub resident_id: ResidentId,
+}
+
+/// Destroys what was kept of an erased resident and whose retention has ended.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndRetention {
     pub resident_id: ResidentId,
 }
 
@@ -132,6 +140,8 @@ pub struct Resident {
     /// Where they lived before, and until when.
     left: Vec<(UnitId, NaiveDate)>,
     pub erased: bool,
+    /// What is kept of an erased resident for now.
+    pub retained: Vec<Retained>,
     /// How often the number of the record changed.
     pub phone_revision: u32,
 }
@@ -199,7 +209,16 @@ impl Aggregate for Resident {
                 self.homes.retain(|home| home.unit_id != unit_id);
                 self.left.push((unit_id, on));
             }
-            ResidentEvent::ResidentErased { .. } => self.erased = true,
+            ResidentEvent::ResidentErased { retained, .. } => {
+                self.erased = true;
+                self.retained = retained;
+                // Whatever a key still opens is no business of decisions any more.
+                self.change(|record| {
+                    record.name = Sealed::Erased;
+                    record.email = None;
+                    record.phone = None;
+                });
+            }
         }
     }
 }
@@ -459,6 +478,10 @@ impl Command for EraseResident {
         state.scope_of(self.resident_id)
     }
 
+    fn needs(&self, _: &Resident, _: &Facts) -> Vec<Need> {
+        vec![Need::SmsConsent(self.resident_id)]
+    }
+
     fn decide(self, state: &Resident, context: &Context) -> Decision<Resident> {
         if state.record.is_none() {
             return Err(ResidentRefusal::NotFound);
@@ -467,19 +490,71 @@ impl Command for EraseResident {
             return Ok(vec![]);
         }
         let today = context.now.date_naive();
-        let after = |years: u32| today.checked_add_months(Months::new(12 * years)).unwrap_or(NaiveDate::MAX);
-        Ok(vec![ResidentEvent::ResidentErased {
-            purposes: vec![Purpose::Contact, Purpose::Message],
-            retained: vec![
-                Retained { purpose: Purpose::Finance, until: after(FINANCE_YEARS) },
-                Retained { purpose: Purpose::Consent, until: after(CONSENT_YEARS) },
-            ],
-        }])
+        let mut purposes = vec![Purpose::Contact, Purpose::Message];
+        let until = years_after(today, FINANCE_YEARS);
+        let rule = Some(RetentionRule::FinancialRecords);
+        let mut retained = vec![Retained { purpose: Purpose::Finance, until, rule }];
+        match evidence_until(context).filter(|until| *until > today) {
+            Some(until) => {
+                let rule = Some(RetentionRule::ConsentEvidence);
+                retained.push(Retained { purpose: Purpose::Consent, until, rule });
+            }
+            None => purposes.push(Purpose::Consent),
+        }
+        Ok(vec![ResidentEvent::ResidentErased { purposes, retained }])
     }
 
     fn example() -> Value {
         json!({ "resident_id": "01935c2e-0000-7000-8000-000000000201" })
     }
+}
+
+impl Command for EndRetention {
+    type Aggregate = Resident;
+    const NAME: &'static str = "EndRetention";
+    const ROLES: &'static [Role] = PROCESS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.resident_id.0
+    }
+
+    fn needs(&self, _: &Resident, _: &Facts) -> Vec<Need> {
+        vec![Need::SmsConsent(self.resident_id)]
+    }
+
+    fn decide(self, state: &Resident, context: &Context) -> Decision<Resident> {
+        let today = context.now.date_naive();
+        if !state.retained.iter().any(|kept| kept.until <= today) {
+            return Ok(vec![]);
+        }
+        let (mut purposes, mut retained) = (Vec::new(), Vec::new());
+        for kept in &state.retained {
+            // A STOP that came after the erasure is evidence too, and has a retention of its own.
+            let moved = evidence_until(context).filter(|_| kept.purpose == Purpose::Consent);
+            let until = moved.map_or(kept.until, |moved| moved.max(kept.until));
+            if until <= today {
+                purposes.push(kept.purpose);
+            } else {
+                retained.push(Retained { until, ..*kept });
+            }
+        }
+        Ok(vec![ResidentEvent::ResidentErased { purposes, retained }])
+    }
+
+    fn example() -> Value {
+        Value::Null
+    }
+}
+
+fn years_after(day: NaiveDate, years: u32) -> NaiveDate {
+    day.checked_add_months(Months::new(12 * years)).unwrap_or(NaiveDate::MAX)
+}
+
+/// The first day on which no evidence of consent has to be kept any more; absent where there is none. A day more than the years, so
+/// that they are full in every zone.
+fn evidence_until(context: &Context) -> Option<NaiveDate> {
+    let last = context.facts.sms_consent.as_ref()?.last_evidence()?.date_naive();
+    years_after(last, CONSENT_YEARS).succ_opt()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! as "STOP": see `docs/adr/0013`.
 
 mod authorize;
+mod claim;
 mod evolve;
 mod inbound;
 mod opt_in;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 pub use self::{
     authorize::{Authority, AuthorizeText, ReviewSmsConsent},
     inbound::{DecideHeldText, ProviderReading, REPLY_WITHIN, RecordInboundText},
+    claim::RefuseClaimedOptIn,
     opt_in::{ConfirmSmsConsent, RecordSmsConsent, RequestSmsCode, ShowDisclosure},
     revoke::{RecordProviderBlock, RecordUndeliverable, RecordVerbalOptOut, ReportNumberReassigned, RevokeSmsConsent},
 };
@@ -103,6 +105,10 @@ pub struct SmsConsent {
     /// Texts that a person has to read first.
     held: BTreeSet<InboundId>,
     authorized: BTreeMap<TextId, Authority>,
+    /// When something was last done that evidence has to be kept of.
+    last_evidence: Option<DateTime<Utc>>,
+    /// Numbers for which an import claimed a consent.
+    claimed: BTreeSet<NumberKey>,
     /// Of the resident, as they last told.
     zone: Option<TimeZone>,
     language: Language,
@@ -207,6 +213,11 @@ impl SmsConsent {
     /// Whether the programme waits for a person to read something.
     pub fn is_paused(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// When a consent was last asked for, given, used or ended, or a word about it came. Absent where nothing ever was.
+    pub const fn last_evidence(&self) -> Option<DateTime<Utc>> {
+        self.last_evidence
     }
 
     /// The authority that was given for a text.

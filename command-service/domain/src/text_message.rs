@@ -264,7 +264,10 @@ by_worker!(DeferText, |self, state, _context| {
 
 by_worker!(
     SubmitText,
-    |state| state.request.iter().map(|request| Need::SmsConsent(request.resident)).collect(),
+    |state| {
+        let needs = |request: &Request| [Need::SmsConsent(request.resident), Need::Resident(request.resident)];
+        state.request.iter().flat_map(needs).collect()
+    },
     |self, state, context| {
         let request = state.request.as_ref().ok_or(TextRefusal::NotFound)?;
         if !state.is_open() {
@@ -278,6 +281,10 @@ by_worker!(
         // An end that came after the authority was given, and before this was decided.
         let stands = consent.and_then(SmsConsent::standing).map(|(key, _, version)| (key, version));
         let paused = consent.is_some_and(SmsConsent::is_paused);
+        // An erasure ends it here, whatever was given leave for in the seconds before.
+        if context.facts.resident.as_ref().is_some_and(|resident| resident.erased) {
+            return Err(TextRefusal::NoAuthority);
+        }
         let needs_consent = request.class() == TextClass::Programme;
         if needs_consent
             && (paused

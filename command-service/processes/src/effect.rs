@@ -79,6 +79,8 @@ pub enum Effect {
     TestWebhook { webhook_id: WebhookId, version: i64 },
     /// Tell somebody by e-mail that a webhook was disabled for failing.
     TellWebhookDisabled { webhook_id: WebhookId, version: i64 },
+    /// Destroy what was kept of an erased resident, on the day that its retention ends.
+    EndRetention { resident_id: ResidentId, until: NaiveDate },
 }
 
 /// What an e-mail is about.
@@ -174,6 +176,7 @@ impl Effect {
             Self::ReplayWebhook { .. } => "ReplayWebhook",
             Self::TestWebhook { .. } => "TestWebhook",
             Self::TellWebhookDisabled { .. } => "TellWebhookDisabled",
+            Self::EndRetention { .. } => "EndRetention",
         }
     }
 }

@@ -92,6 +92,9 @@ impl Effects {
             Effect::TellWebhookDisabled { webhook_id, version } => {
                 webhooks::tell(self, task, webhook_id, version).await
             }
+            Effect::EndRetention { resident_id, until } => {
+                erasure::end_retention(self, task, resident_id, until).await
+            }
         }
     }
 

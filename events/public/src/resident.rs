@@ -29,6 +29,24 @@ pub struct Retained {
     pub purpose: Purpose,
     /// The day from which it may be destroyed as well.
     pub until: NaiveDate,
+    /// What keeps it.
+    pub rule: RetentionRule,
+}
+
+/// What keeps something although its erasure was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum RetentionRule {
+    ConsentEvidence,
+    FinancialRecords,
+}
+
+impl From<events::resident::RetentionRule> for RetentionRule {
+    fn from(rule: events::resident::RetentionRule) -> Self {
+        match rule {
+            events::resident::RetentionRule::ConsentEvidence => Self::ConsentEvidence,
+            events::resident::RetentionRule::FinancialRecords => Self::FinancialRecords,
+        }
+    }
 }
 
 public! {
@@ -81,7 +99,7 @@ public! {
         },
         /// The resident's personal data was destroyed. Forget what you had copied from the API for the same purposes.
         Erased = "resident.erased" v 1 from "ResidentErased"
-            when "When a manager erases the resident, and again when the retention of a further purpose has ended." {
+            when "When a manager erases the resident, and again when the retention of a further purpose has ended or moved." {
             resident_id: Uuid,
             /// What is unreadable from now on.
             purposes: Vec<Purpose>,
@@ -130,7 +148,11 @@ impl Tell for ResidentFact {
             ResidentEvent::ResidentErased { purposes, retained } => {
                 let retained = retained
                     .into_iter()
-                    .map(|kept| Retained { purpose: kept.purpose.into(), until: kept.until })
+                    .map(|kept| Retained {
+                        purpose: kept.purpose.into(),
+                        until: kept.until,
+                        rule: kept.rule.unwrap_or(events::resident::RetentionRule::of(kept.purpose)).into(),
+                    })
                     .collect();
                 Self::Erased { resident_id, purposes: purposes.into_iter().map(Purpose::from).collect(), retained }
             }

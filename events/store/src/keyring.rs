@@ -8,7 +8,7 @@ use std::{
 
 use events::{OrganizationId, Purpose};
 use ring::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    aead::{AES_256_GCM, LessSafeKey, UnboundKey},
     digest, hmac,
     rand::{SecureRandom, SystemRandom},
 };
@@ -17,7 +17,9 @@ use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
-    MasterKey,
+    KeyService, LocalKeys, MasterKey,
+    key_service::{self, KeyServiceError},
+    root::Root,
     seal::{self, DataKey, Disclosed, KeyName, SealError},
 };
 
@@ -32,7 +34,10 @@ type Cache = HashMap<KeyName, (Instant, DataKey)>;
 #[derive(Debug, Clone)]
 pub struct Keyring {
     pool: PgPool,
-    master: MasterKey,
+    masters: Arc<dyn KeyService>,
+    /// The master key that wraps what is new, as this process last heard.
+    current: Arc<Mutex<String>>,
+    root: Arc<Root>,
     cache: Arc<Mutex<Cache>>,
 }
 
@@ -43,6 +48,14 @@ pub enum KeyError {
     Database(#[from] sqlx::Error),
     #[error("the master key {ours} is not the one that this database's keys are wrapped with ({theirs})")]
     WrongMasterKey { ours: String, theirs: String },
+    #[error(
+        "keys of this database are still wrapped with the master key {0}, which is not here; give it too until `propty keys rotate` is done"
+    )]
+    UnfinishedRotation(String),
+    #[error("the master key {0} was replaced before and is not taken again; make a new one")]
+    Retired(String),
+    #[error(transparent)]
+    Service(#[from] KeyServiceError),
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error("the signing key {0} does not open, or its public half is not its own")]
@@ -52,21 +65,33 @@ pub enum KeyError {
 impl Keyring {
     /// Fails when the database was sealed under another master key.
     pub async fn open(pool: PgPool, master: MasterKey) -> Result<Self, KeyError> {
-        let theirs: String = sqlx::query_scalar(
-            "update engine.installation set master_key_id = coalesce(master_key_id, $1) returning master_key_id",
+        Self::open_with(pool, Arc::new(LocalKeys::new(master, vec![]))).await
+    }
+
+    /// With whoever holds the master keys. Fails when a key that something is wrapped by is not there.
+    pub async fn open_with(pool: PgPool, masters: Arc<dyn KeyService>) -> Result<Self, KeyError> {
+        let fresh = master_key_of(&pool).await?.is_none();
+        let first = masters.first();
+        let (current, from): (String, Option<String>) = sqlx::query_as(
+            "update engine.installation set master_key_id = coalesce(master_key_id, $1)
+             returning master_key_id, rewrapping_from",
         )
-        .bind(master.id())
+        .bind(&first)
         .fetch_one(&pool)
         .await?;
-        if theirs != master.id() {
-            return Err(KeyError::WrongMasterKey { ours: master.id().to_owned(), theirs });
+        if !masters.knows(&current) {
+            return Err(KeyError::WrongMasterKey { ours: first, theirs: current });
         }
-        Ok(Self { pool, master, cache: Arc::default() })
+        if let Some(from) = from.filter(|from| !masters.knows(from)) {
+            return Err(KeyError::UnfinishedRotation(from));
+        }
+        let root = Arc::new(Root::open(&pool, &*masters, &current, fresh).await?);
+        Ok(Self { pool, masters, current: Arc::new(Mutex::new(current)), root, cache: Arc::default() })
     }
 
     /// A keyed hash under which equal values of one organization are equal, and nothing else can be learnt.
     pub fn digest(&self, organization: OrganizationId, value: &str) -> Uuid {
-        let key = self.master.mac_key("digest");
+        let key = self.root.mac_key("digest");
         let mut context = hmac::Context::with_key(&key);
         context.update(organization.0.as_bytes());
         context.update(value.as_bytes());
@@ -76,14 +101,32 @@ impl Keyring {
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 
-    /// Names the master key without revealing it.
-    pub fn master_key_id(&self) -> &str {
-        self.master.id()
+    /// Who holds the master keys.
+    pub fn masters(&self) -> &dyn KeyService {
+        &*self.masters
+    }
+
+    /// Wraps some bytes by the master key that wraps what is new; its id comes with them.
+    pub(crate) async fn wrap(&self, context: &str, plain: &[u8]) -> Result<(String, Vec<u8>), KeyError> {
+        let current = self.current();
+        let wrapped = self.masters.wrap(&current, context, plain).await?;
+        Ok((current, wrapped))
+    }
+
+    fn current(&self) -> String {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Hears of a rotation.
+    pub(crate) async fn refresh(&self) -> Result<(), KeyError> {
+        let Some(current) = master_key_of(&self.pool).await? else { return Ok(()) };
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
+        Ok(())
     }
 
     /// A MAC key for one use.
     pub fn mac_key(&self, usage: &str) -> hmac::Key {
-        self.master.mac_key(usage)
+        self.root.mac_key(usage)
     }
 
     /// Seals the personal fields of a value, making keys as needed.
@@ -131,14 +174,28 @@ impl Keyring {
 
     /// Seals bytes that belong to no organization yet (a raw webhook).
     pub fn seal_raw(&self, usage: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let key = self.master.wrapping_key().ok_or(SealError)?;
-        Ok(wrap(&key, usage, plain)?)
+        Ok(key_service::wrap(self.root.raw(), usage, plain).ok_or(SealError)?)
     }
 
     /// Opens what [`Self::seal_raw`] sealed.
-    pub fn open_raw(&self, usage: &str, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let key = self.master.wrapping_key().ok_or(SealError)?;
-        Ok(unwrap(&key, usage, sealed).ok_or(SealError)?)
+    pub async fn open_raw(&self, usage: &str, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
+        if let Some(plain) = self.open_by_root(usage, sealed) {
+            return Ok(plain);
+        }
+        // From before there was a root.
+        let former: Option<String> = sqlx::query_scalar("select rewrapping_from from engine.installation")
+            .fetch_one(&self.pool)
+            .await?;
+        for key in former.into_iter().chain([self.current()]) {
+            if let Ok(plain) = self.masters.unwrap(&key, usage, sealed).await {
+                return Ok(plain);
+            }
+        }
+        Err(SealError.into())
+    }
+
+    pub(crate) fn open_by_root(&self, usage: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        key_service::unwrap(self.root.raw(), usage, sealed)
     }
 
     /// Destroys the keys of a subject for these purposes; what they sealed can never be read again.
@@ -159,7 +216,7 @@ impl Keyring {
         .bind(organization.0)
         .bind(subject)
         .bind(names)
-        .bind(self.master.id())
+        .bind(self.current())
         .execute(&self.pool)
         .await?;
         self.cached().retain(|name, _| name.subject != subject);
@@ -202,10 +259,10 @@ impl Keyring {
         let (organizations, subjects, purposes) = columns(names);
         // Key by key, by the index: a plain join reads all keys that there are.
         let rows = sqlx::query(
-            "select wanted.organization_id, wanted.subject, wanted.purpose, known.key_id, known.wrapped
+            "select wanted.organization_id, wanted.subject, wanted.purpose, known.key_id, known.wrapped, known.master_key_id
              from unnest($1::uuid[], $2::uuid[], $3::text[]) as wanted (organization_id, subject, purpose)
              cross join lateral (
-                 select key_id, wrapped from vault.data_keys one
+                 select key_id, wrapped, master_key_id from vault.data_keys one
                  where one.organization_id = wanted.organization_id and one.subject = wanted.subject
                      and one.purpose = wanted.purpose
                  limit 1
@@ -216,11 +273,10 @@ impl Keyring {
         .bind(purposes)
         .fetch_all(&self.pool)
         .await?;
-        self.unwrapped(&rows)
+        self.unwrapped(&rows).await
     }
 
-    fn unwrapped(&self, rows: &[PgRow]) -> Result<HashMap<KeyName, DataKey>, KeyError> {
-        let master = self.master.wrapping_key().ok_or(SealError)?;
+    async fn unwrapped(&self, rows: &[PgRow]) -> Result<HashMap<KeyName, DataKey>, KeyError> {
         let mut keys = HashMap::with_capacity(rows.len());
         for row in rows {
             let purpose: &str = row.try_get("purpose")?;
@@ -234,7 +290,8 @@ impl Keyring {
             let key = match row.try_get::<Option<&[u8]>, _>("wrapped")? {
                 None => DataKey::Destroyed,
                 Some(wrapped) => {
-                    let bytes = unwrap(&master, &id.to_string(), wrapped).ok_or(SealError)?;
+                    let by: &str = row.try_get("master_key_id")?;
+                    let bytes = self.masters.unwrap(by, &id.to_string(), wrapped).await?;
                     let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SealError)?;
                     DataKey::Live { id, key: Arc::new(LessSafeKey::new(key)) }
                 }
@@ -246,7 +303,17 @@ impl Keyring {
 
     /// Makes keys for names that have none; a concurrent maker's key wins, and is what is returned.
     async fn create(&self, names: &[KeyName]) -> Result<HashMap<KeyName, DataKey>, KeyError> {
-        let master = self.master.wrapping_key().ok_or(SealError)?;
+        let made = self.try_to_create(names).await?;
+        if !made.is_empty() {
+            return Ok(made);
+        }
+        // The master key was replaced meanwhile: nothing was stored under the former one.
+        self.refresh().await?;
+        self.try_to_create(names).await
+    }
+
+    async fn try_to_create(&self, names: &[KeyName]) -> Result<HashMap<KeyName, DataKey>, KeyError> {
+        let current = self.current();
         let random = SystemRandom::new();
         let (organizations, subjects, purposes) = columns(names);
         let mut ids = Vec::with_capacity(names.len());
@@ -255,24 +322,25 @@ impl Keyring {
             let id = Uuid::now_v7();
             let mut bytes = [0; 32];
             random.fill(&mut bytes).map_err(|_| SealError)?;
-            wrapped.push(wrap(&master, &id.to_string(), &bytes)?);
+            wrapped.push(self.masters.wrap(&current, &id.to_string(), &bytes).await?);
             ids.push(id);
         }
         let rows = sqlx::query(
             "insert into vault.data_keys as known (organization_id, subject, purpose, key_id, wrapped, master_key_id)
              select *, $6 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[])
+             where $6 = (select master_key_id from engine.installation)
              on conflict (organization_id, subject, purpose) do update set key_id = known.key_id
-             returning organization_id, subject, purpose, key_id, wrapped",
+             returning organization_id, subject, purpose, key_id, wrapped, master_key_id",
         )
         .bind(organizations)
         .bind(subjects)
         .bind(purposes)
         .bind(ids)
         .bind(wrapped)
-        .bind(self.master.id())
+        .bind(&current)
         .fetch_all(&self.pool)
         .await?;
-        self.unwrapped(&rows)
+        self.unwrapped(&rows).await
     }
 
     fn cached(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -289,20 +357,9 @@ fn columns(names: &[KeyName]) -> (Vec<Uuid>, Vec<Uuid>, Vec<&'static str>) {
     )
 }
 
-fn wrap(key: &LessSafeKey, context: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-    let mut nonce = [0; NONCE_LEN];
-    SystemRandom::new().fill(&mut nonce).map_err(|_| SealError)?;
-    let mut body = plain.to_vec();
-    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut body)
-        .map_err(|_| SealError)?;
-    Ok([nonce.as_slice(), &body].concat())
-}
-
-fn unwrap(key: &LessSafeKey, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-    let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let mut body = body.to_vec();
-    key.open_in_place(nonce, Aad::from(context), &mut body).ok().map(|plain| plain.to_vec())
+/// The master key that wraps what is new; `None` before the first start.
+pub async fn master_key_of(pool: &PgPool) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("select master_key_id from engine.installation").fetch_one(pool).await
 }
 
 /// SHA-256 of some bytes.

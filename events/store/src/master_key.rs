@@ -1,10 +1,10 @@
-//! The master key: wraps data keys and derives the keys of digests and links.
+//! The master key: wraps data keys, signing keys and the installation's root.
 
 use std::{fmt, fs, io, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::{
-    aead, digest, hkdf, hmac,
+    aead, digest, hmac,
     rand::{SecureRandom, SystemRandom},
 };
 
@@ -38,12 +38,20 @@ impl MasterKey {
         Ok(Self { bytes, id })
     }
 
+    /// Reads the file; `None` when there is none.
+    pub fn load(path: &Path) -> Result<Option<Self>, MasterKeyError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Reads the file, or makes it with a new key that only its owner can read.
     pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path),
-            Err(error) => Err(error.into()),
+        match Self::load(path)? {
+            Some(key) => Ok(key),
+            None => Self::create(path),
         }
     }
 
@@ -72,15 +80,11 @@ impl MasterKey {
         &self.id
     }
 
-    /// A MAC key for one use, derived so that uses cannot be confused.
-    pub fn mac_key(&self, usage: &str) -> hmac::Key {
-        let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, b"propty").extract(&self.bytes);
-        let info = [usage.as_bytes()];
-        match secret.expand(&info, hmac::HMAC_SHA256) {
-            Ok(okm) => hmac::Key::from(okm),
-            // HKDF refuses only outputs over 255 blocks; this is one.
-            Err(ring::error::Unspecified) => unreachable!("one block is within HKDF's limit"),
-        }
+    /// What HKDF extracts from the key: from it everything was derived before installations had a root of their own.
+    pub(crate) fn root(&self) -> [u8; 32] {
+        let mut root = [0; 32];
+        root.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"propty"), &self.bytes).as_ref());
+        root
     }
 
     pub(crate) fn wrapping_key(&self) -> Option<aead::LessSafeKey> {

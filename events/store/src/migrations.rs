@@ -20,6 +20,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "restore", include_str!("../../../schemas/sql/0009_restore.sql")),
     (10, "mirror", include_str!("../../../schemas/sql/0010_mirror.sql")),
     (11, "webhooks", include_str!("../../../schemas/sql/0011_webhooks.sql")),
+    (12, "privacy", include_str!("../../../schemas/sql/0012_privacy.sql")),
 ];
 
 #[derive(Debug)]

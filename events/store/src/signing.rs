@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool, Row};
 use transparency::{KeyPair, Vkey, checkpoint};
 use uuid::Uuid;
 
-use crate::{Keyring, keyring::KeyError, seal::SealError};
+use crate::{Keyring, key_service::KeyServiceError, keyring::KeyError, seal::SealError};
 
 /// A key's public half.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,10 @@ pub async fn current(pool: &PgPool, keyring: &Keyring) -> Result<Uuid, KeyError>
     if let Some(id) = sqlx::query_scalar(CURRENT).fetch_optional(pool).await? {
         return Ok(id);
     }
-    insert(pool, keyring).await?;
+    if !insert(pool, keyring).await? {
+        keyring.refresh().await?;
+        insert(pool, keyring).await?;
+    }
     Ok(sqlx::query_scalar(CURRENT).fetch_one(pool).await?)
 }
 
@@ -63,43 +66,50 @@ pub async fn rotate(pool: &PgPool, keyring: &Keyring) -> Result<Uuid, KeyError> 
     sqlx::query("update vault.signing_keys set retired_at = now() where retired_at is null")
         .execute(&mut *transaction)
         .await?;
-    insert(&mut *transaction, keyring).await?;
+    if !insert(&mut *transaction, keyring).await? {
+        // The master key was replaced meanwhile.
+        keyring.refresh().await?;
+        insert(&mut *transaction, keyring).await?;
+    }
     transaction.commit().await?;
     current(pool, keyring).await
 }
 
 /// A key with its private half. Its public half must be the one that is stored.
 pub async fn open(pool: &PgPool, keyring: &Keyring, id: Uuid) -> Result<KeyPair, KeyError> {
-    let (public, wrapped): (Vec<u8>, Vec<u8>) =
-        sqlx::query_as("select public_key, wrapped from vault.signing_keys where key_id = $1")
+    let (public, wrapped, by): (Vec<u8>, Vec<u8>, String) =
+        sqlx::query_as("select public_key, wrapped, master_key_id from vault.signing_keys where key_id = $1")
             .bind(id)
             .fetch_one(pool)
             .await?;
-    let seed = keyring.open_raw(&usage(id), &wrapped).map_err(|_| KeyError::SigningKey(id))?;
+    let seed = keyring.masters().unwrap(&by, &usage(id), &wrapped).await.map_err(|error| match error {
+        KeyServiceError::NotWrapped(_) => KeyError::SigningKey(id),
+        other => other.into(),
+    })?;
     let pair = KeyPair::from_seed(&seed).ok_or(KeyError::SigningKey(id))?;
     if pair.public() == *public { Ok(pair) } else { Err(KeyError::SigningKey(id)) }
 }
 
-/// Another process may be first, whose key is then the key.
-async fn insert(executor: impl sqlx::PgExecutor<'_>, keyring: &Keyring) -> Result<(), KeyError> {
+/// Whether a key was stored. Another process may be first, whose key is then the key.
+async fn insert(executor: impl sqlx::PgExecutor<'_>, keyring: &Keyring) -> Result<bool, KeyError> {
     let id = Uuid::now_v7();
     let mut seed = [0; 32];
     SystemRandom::new().fill(&mut seed).map_err(|_| SealError)?;
     let pair = KeyPair::from_seed(&seed).ok_or(SealError)?;
-    let wrapped = keyring.seal_raw(&usage(id), &seed)?;
-    sqlx::query(
-        "insert into vault.signing_keys (key_id, public_key, wrapped, master_key_id) values ($1, $2, $3, $4)
-         on conflict do nothing",
+    let (by, wrapped) = keyring.wrap(&usage(id), &seed).await?;
+    let stored = sqlx::query(
+        "insert into vault.signing_keys (key_id, public_key, wrapped, master_key_id) select $1, $2, $3, $4
+         where $4 = (select master_key_id from engine.installation) on conflict do nothing",
     )
     .bind(id)
     .bind(pair.public().as_slice())
     .bind(wrapped)
-    .bind(keyring.master_key_id())
+    .bind(by)
     .execute(executor)
     .await?;
-    Ok(())
+    Ok(stored.rows_affected() > 0)
 }
 
-fn usage(id: Uuid) -> String {
+pub(crate) fn usage(id: Uuid) -> String {
     format!("signing-key/{id}")
 }

@@ -9,9 +9,12 @@ use std::{
 };
 
 use embedded_postgres::{Server, StartError};
-use event_store::{BusinessClock, Database, Keyring, MasterKey, Store, positions::Positions};
+use event_store::{
+    BusinessClock, Database, Keyring, LocalKeys, MasterKey, Store, key_service::CURRENT, keyring::master_key_of,
+    positions::Positions,
+};
 
-use crate::{Settings, Stop};
+use crate::{Settings, Stop, settings::Secrets};
 
 /// Where a running instance writes how to reach its database, readable by its owner only.
 const ADDRESS_FILE: &str = "database-address";
@@ -59,6 +62,10 @@ pub enum HostError {
     Database(#[from] event_store::DatabaseError),
     #[error("the master key cannot be used")]
     MasterKey(#[from] event_store::master_key::MasterKeyError),
+    #[error(
+        "there is no master key: this database's keys are wrapped with {theirs}; set PROPTY_MASTER_KEY, or put the file {path} back"
+    )]
+    NoMasterKey { theirs: String, path: String },
     #[error("personal data cannot be opened")]
     Key(#[from] event_store::keyring::KeyError),
     #[error("a query failed")]
@@ -87,16 +94,13 @@ impl Host {
             Some(url) => (url.clone(), None),
             None => private(&place.data_dir, share).await?,
         };
-        let master = match &settings.secrets.master_key {
-            Some(key) => MasterKey::parse(key.expose())?,
-            None => MasterKey::load_or_create(&place.data_dir.join("master.key"))?,
-        };
         let mut database = Database::connect(&address).await?;
         // A short command is told what is so now.
         if let Some(replica) = settings.secrets.read_database.as_ref().filter(|_| !share) {
             database = database.reading_from(replica.expose()).await?;
         }
-        let keyring = Keyring::open(database.engine.clone(), master).await?;
+        let masters = master_keys(&place.data_dir, &settings.secrets, &database).await?;
+        let keyring = Keyring::open_with(database.engine.clone(), Arc::new(masters)).await?;
         let clock = BusinessClock::open(database.engine.clone()).await?;
         let store = Arc::new(Store::new(database.engine.clone(), keyring, Positions::default()));
         let readable = if database.replicated { Positions::default() } else { store.positions().clone() };
@@ -137,6 +141,26 @@ impl Host {
             if let Ok(Err(error)) = stopped {
                 tracing::error!(%error, "the private database did not stop");
             }
+        }
+    }
+}
+
+/// From the environment, or else from the files of the data folder. A key is made only for a database that never had one.
+async fn master_keys(folder: &Path, secrets: &Secrets, database: &Database) -> Result<LocalKeys, HostError> {
+    let given = |key: &Option<crate::Secret>| key.as_ref().map(|key| MasterKey::parse(key.expose())).transpose();
+    let next = given(&secrets.next_master_key)?;
+    if let Some(key) = given(&secrets.master_key)? {
+        return Ok(LocalKeys::new(key, next.into_iter().collect()));
+    }
+    if let Some(keys) = LocalKeys::in_folder(folder)? {
+        return Ok(keys);
+    }
+    let path = folder.join(CURRENT);
+    match master_key_of(&database.engine).await? {
+        Some(theirs) => Err(HostError::NoMasterKey { theirs, path: path.display().to_string() }),
+        None => {
+            let key = MasterKey::load_or_create(&path)?;
+            Ok(LocalKeys::in_folder(folder)?.unwrap_or_else(|| LocalKeys::new(key, vec![])))
         }
     }
 }

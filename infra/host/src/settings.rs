@@ -83,6 +83,8 @@ pub struct Secrets {
     pub read_database: Option<Secret>,
     /// `PROPTY_MASTER_KEY`, 32 bytes in base64; a file in the data folder otherwise.
     pub master_key: Option<Secret>,
+    /// `PROPTY_NEXT_MASTER_KEY`: during a rotation, the key that it goes to.
+    pub next_master_key: Option<Secret>,
 }
 
 /// Whose texts they are.
@@ -201,6 +203,7 @@ impl Settings {
             twilio_webhooks: list("TWILIO_WEBHOOK_TOKENS"),
             read_database: variable("READ_DATABASE_URL").map(Secret::new),
             master_key: variable("PROPTY_MASTER_KEY").map(Secret::new),
+            next_master_key: variable("PROPTY_NEXT_MASTER_KEY").map(Secret::new),
         };
         Ok(settings)
     }

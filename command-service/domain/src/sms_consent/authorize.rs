@@ -138,6 +138,10 @@ impl Command for AuthorizeText {
 
     fn decide(self, state: &SmsConsent, context: &Context) -> Decision<SmsConsent> {
         let resident = context.facts.resident.as_ref().ok_or(SmsConsentRefusal::NotFound)?;
+        // Evidence may be kept for years yet; it is no ground to write to anybody, not even to answer.
+        if resident.erased {
+            return Err(SmsConsentRefusal::ResidentErased);
+        }
         let class = self.content.class();
         let Given { number_key, consent, inbound_id } = match &self.content {
             TextContent::InvoicePublished { .. }

@@ -1,10 +1,11 @@
 //! What consent amounts to after its events.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use events::sms_consent::Reading;
 
 use super::{
-    Aggregate, Authority, Grant, Inbound, Known, OptInRefusal, Pending, Scope, Shown, SmsConsent, SmsConsentEvent,
-    SmsConsentRefusal, Standing,
+    Aggregate, Authority, Grant, Inbound, InvalidationCause, Known, OptInRefusal, Pending, Scope, Shown, SmsConsent,
+    SmsConsentEvent, SmsConsentRefusal, Standing,
 };
 
 /// Disclosures of the last sessions are enough: an older one is not agreed to any more.
@@ -17,6 +18,7 @@ impl Aggregate for SmsConsent {
     fn evolve(&mut self, event: &SmsConsentEvent) {
         self.version += 1;
         let version = self.version;
+        self.last_evidence = self.last_evidence.max(evidence_at(event));
         match event.clone() {
             SmsConsentEvent::DisclosureShown { resident_id, disclosure, evidence } => {
                 self.resident = Some(resident_id);
@@ -125,7 +127,11 @@ impl Aggregate for SmsConsent {
                 let authority = Authority { version, class, number_key, number, consent, expires_at };
                 self.authorized.insert(text_id, authority);
             }
-            SmsConsentEvent::OptInRefused { .. } => {}
+            SmsConsentEvent::OptInRefused { number_key, why, .. } => {
+                if why == OptInRefusal::ClaimedByImport {
+                    self.claimed.insert(number_key);
+                }
+            }
         }
     }
 
@@ -140,7 +146,9 @@ impl Aggregate for SmsConsent {
                 Some(SmsConsentRefusal::WrongCode { left: *attempts_left })
             }
             SmsConsentEvent::OptInRefused { why, .. } => Some(match why {
-                OptInRefusal::NotTheResident | OptInRefusal::NoSession => SmsConsentRefusal::OnlyTheResident,
+                OptInRefusal::NotTheResident | OptInRefusal::NoSession | OptInRefusal::ClaimedByImport => {
+                    SmsConsentRefusal::OnlyTheResident
+                }
                 OptInRefusal::Impersonated => SmsConsentRefusal::NotWhileImpersonated,
                 OptInRefusal::PreTicked => SmsConsentRefusal::PreTicked,
             }),
@@ -156,5 +164,27 @@ impl Aggregate for SmsConsent {
             | SmsConsentEvent::HeldTextDecided { .. }
             | SmsConsentEvent::TextAuthorized { .. } => None,
         }
+    }
+}
+
+/// When something happened that is evidence of a consent, of its use or of its end. What was shown or refused led to no text, and the
+/// end that an erasure brings must not move the erasure's own retention.
+fn evidence_at(event: &SmsConsentEvent) -> Option<DateTime<Utc>> {
+    match event {
+        SmsConsentEvent::ConsentInvalidated { cause: InvalidationCause::Erased {}, .. }
+        | SmsConsentEvent::InboundReceived { reading: Reading::Other, .. }
+        | SmsConsentEvent::DisclosureShown { .. }
+        | SmsConsentEvent::SendsPaused { .. }
+        | SmsConsentEvent::OptInRefused { .. } => None,
+        SmsConsentEvent::ConsentRequested { evidence, .. }
+        | SmsConsentEvent::CodeRejected { evidence, .. }
+        | SmsConsentEvent::ConsentGranted { evidence, .. }
+        | SmsConsentEvent::ConsentRevoked { evidence, .. }
+        | SmsConsentEvent::ConsentRestored { evidence, .. }
+        | SmsConsentEvent::ConsentInvalidated { evidence, .. }
+        | SmsConsentEvent::HeldTextDecided { evidence, .. } => Some(evidence.at),
+        SmsConsentEvent::CodeIssued { expires_at, .. } => Some(*expires_at - super::CODE_HOLDS),
+        SmsConsentEvent::InboundReceived { received_at, .. } => Some(*received_at),
+        SmsConsentEvent::TextAuthorized { expires_at, .. } => Some(*expires_at - super::AUTHORITY_HOLDS),
     }
 }

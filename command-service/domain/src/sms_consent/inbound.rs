@@ -65,10 +65,15 @@ impl Command for RecordInboundText {
         SmsConsent::id(self.resident_id)
     }
 
+    fn needs(&self, _: &SmsConsent, _: &Facts) -> Vec<Need> {
+        vec![Need::Resident(self.resident_id)]
+    }
+
     fn decide(self, state: &SmsConsent, context: &Context) -> Decision<SmsConsent> {
         if state.inbound.contains_key(&self.inbound_id) {
             return Ok(vec![]);
         }
+        let erased = context.facts.resident.as_ref().is_some_and(|resident| resident.erased);
         let number_key = context.blind.number(&self.number);
         let number = personal(self.resident_id, self.number.clone());
         // The provider's stop counts whatever we read; its start does not, since it takes a "yes" for one.
@@ -96,7 +101,7 @@ impl Command for RecordInboundText {
             }
             Reading::Help => reply = Some(KeywordReply::Help),
             Reading::Start => {
-                let restored = self.restored(state, context);
+                let restored = if erased { None } else { self.restored(state, context) };
                 reply = Some(match restored {
                     Some(_) => KeywordReply::Restarted,
                     None => KeywordReply::NothingToRestart,
@@ -105,12 +110,13 @@ impl Command for RecordInboundText {
             }
             // Where nothing could go out anyway there is nothing to hold.
             Reading::MayMeanStop => {
-                let sends = state.live().iter().any(|(live, _)| *live == number_key);
+                let sends = !erased && state.live().iter().any(|(live, _)| *live == number_key);
                 follows.extend(sends.then_some(SmsConsentEvent::SendsPaused { inbound_id: self.inbound_id }));
             }
             Reading::Other => {}
         }
-        let purpose = if reading == Reading::Other { Purpose::Message } else { Purpose::Consent };
+        // An erased resident's key for messages is destroyed: what they write is not kept, that a word came is.
+        let purpose = if erased || reading == Reading::Other { Purpose::Message } else { Purpose::Consent };
         let received = SmsConsentEvent::InboundReceived {
             resident_id: self.resident_id,
             inbound_id: self.inbound_id,
@@ -120,7 +126,7 @@ impl Command for RecordInboundText {
             reading,
             provider_id: self.provider_id,
             answered_by_provider: self.answered_by_provider.is_some(),
-            reply: reply.filter(|_| self.answers && self.answered_by_provider.is_none()),
+            reply: reply.filter(|_| self.answers && !erased && self.answered_by_provider.is_none()),
             received_at: self.received_at,
         };
         Ok([vec![received], follows].concat())

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{
-    Language, OrganizationId, Phone, PropertyId, ResidentId, Role, ShownId, SmsConsentEvent, TimeZone,
+    Language, OrganizationId, Phone, PropertyId, ResidentId, Role, Sealed, ShownId, SmsConsentEvent, TimeZone,
     sms_consent::{Checkbox, ConsentScope, ConsentSource, InvalidationCause, OptInRefusal},
     text::Line,
 };
@@ -104,9 +104,12 @@ impl SmsConsent {
 
 impl RecordSmsConsent {
     fn refused(&self, why: OptInRefusal, context: &Context, language: Language) -> SmsConsentEvent {
+        // Of an erased resident nothing new is kept, not even what somebody else typed.
+        let erased = context.facts.resident.as_ref().is_some_and(|resident| resident.erased);
+        let number = if erased { Sealed::Erased } else { personal(self.resident_id, self.phone.clone()) };
         SmsConsentEvent::OptInRefused {
             resident_id: self.resident_id,
-            number: personal(self.resident_id, self.phone.clone()),
+            number,
             number_key: context.blind.number(&self.phone),
             why,
             evidence: evidence_of(self.resident_id, context, Some(self.time_zone), language),
@@ -273,7 +276,10 @@ impl Command for RequestSmsCode {
     fn decide(self, state: &SmsConsent, context: &Context) -> Decision<SmsConsent> {
         own_session(self.resident_id, context).map_err(|why| match why {
             OptInRefusal::Impersonated => SmsConsentRefusal::NotWhileImpersonated,
-            OptInRefusal::NotTheResident | OptInRefusal::NoSession | OptInRefusal::PreTicked => {
+            OptInRefusal::NotTheResident
+            | OptInRefusal::NoSession
+            | OptInRefusal::PreTicked
+            | OptInRefusal::ClaimedByImport => {
                 SmsConsentRefusal::OnlyTheResident
             }
         })?;
