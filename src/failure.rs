@@ -13,6 +13,8 @@ pub enum Failure {
     Projection(#[from] projections::apply::ApplyError),
     #[error("a command was not accepted")]
     Command(#[from] command_service::Fault),
+    #[error("the log cannot be read")]
+    Store(#[from] event_store::AppendError),
     #[error("the log cannot be audited")]
     Audit(#[from] event_store::audit::AuditError),
     #[error("no checkpoint could be made")]

@@ -10,11 +10,12 @@ use domain::{
     organization::RegisterOrganization,
     property::AddProperty,
     resident::{Home, MoveResidentIn, RegisterResident},
+    sms_consent::RefuseClaimedOptIn,
     unit::AddUnit,
 };
 use event_store::keyring::sha256;
 use events::{
-    Currency, EmailAddress, InvoiceId, Language, Money, OrganizationId, PropertyId, ResidentId, TimeZone, UnitId,
+    Currency, EmailAddress, InvoiceId, Language, Money, OrganizationId, Phone, PropertyId, ResidentId, TimeZone, UnitId,
     address::PostalAddress,
     invoice::InvoiceLine,
     resident::Tenure,
@@ -77,6 +78,8 @@ pub struct Placed {
 pub struct Tally {
     pub changed: usize,
     pub unchanged: usize,
+    /// Consents that the file claimed, refused and put on record.
+    pub refused: usize,
 }
 
 impl Tally {
@@ -120,6 +123,10 @@ pub async fn run(place: &Place, settings: Settings, args: &Import) -> Result<Exi
             );
         }
     }
+    let claims = roster.rows.iter().filter(|row| row.claims_opt_in).count();
+    if claims > 0 {
+        println!("  note: {claims} rows claim a consent to texts; only residents themselves can agree, in the portal");
+    }
     for problem in &roster.problems {
         println!("  bad row: {problem}");
     }
@@ -146,6 +153,9 @@ pub async fn run(place: &Place, settings: Settings, args: &Import) -> Result<Exi
         println!("property {} {name}", property_id(target.organization, name));
     }
     println!("{} things were changed, {} were so already", tally.changed, tally.unchanged);
+    if tally.refused > 0 {
+        println!("{} claims of a consent to texts were put on record as refused", tally.refused);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -266,9 +276,10 @@ pub async fn bring_in(
         })
         .buffer_unordered(AT_ONCE);
     while let Some(done) = results.next().await {
-        let Tally { changed, unchanged } = done?;
+        let Tally { changed, unchanged, refused } = done?;
         tally.changed += changed;
         tally.unchanged += unchanged;
+        tally.refused += refused;
     }
     Ok(tally)
 }
@@ -335,11 +346,31 @@ async fn bring_in_person(engine: &Engine, ask: &Ask, person: &Person) -> Result<
             }
             execute(engine, ask, MoveResidentIn { resident_id: person.id, home }, &mut tally).await?;
         }
+        if row.claims_opt_in {
+            refuse_claim(engine, ask, person.id, row, &mut tally).await?;
+        }
         if let Some(balance) = row.opening_balance.filter(|balance| *balance > 0) {
             open_balance(engine, ask, person.id, placed, balance, today, &mut tally).await?;
         }
     }
     Ok(tally)
+}
+
+/// A consent that the file claims is put on record as refused. Without a number there is nothing that it could be about.
+async fn refuse_claim(
+    engine: &Engine,
+    ask: &Ask,
+    resident_id: ResidentId,
+    row: &Row,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    let Some(phone) = row.phone.as_deref().and_then(|phone| Phone::parse(phone).ok()) else { return Ok(()) };
+    match engine.execute(RefuseClaimedOptIn { resident_id, phone }, ask).await {
+        Ok(_) => tally.unchanged += 1,
+        Err(Fault::Refused { code: "OnlyTheResident", .. }) => tally.refused += 1,
+        Err(fault) => return Err(fault.into()),
+    }
+    Ok(())
 }
 
 /// What a resident owed before becomes an invoice, published without an e-mail.

@@ -14,10 +14,12 @@ pub enum Field {
     Tenure,
     OpeningBalance,
     MoveIn,
+    /// Says that somebody agreed to texts; never counted as consent.
+    OptIn,
 }
 
 impl Field {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Property,
         Self::Unit,
         Self::FirstName,
@@ -29,6 +31,7 @@ impl Field {
         Self::Tenure,
         Self::OpeningBalance,
         Self::MoveIn,
+        Self::OptIn,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Field {
             Self::Tenure => "owner or tenant",
             Self::OpeningBalance => "opening balance",
             Self::MoveIn => "move-in date",
+            Self::OptIn => "claim of a consent to texts, which never counts",
         }
     }
 
@@ -71,6 +75,7 @@ impl Field {
             Self::Tenure => &["Owner/Tenant", "Type", "Status", "Statut", "Tipo"],
             Self::OpeningBalance => &["Opening balance", "Balance", "Solde", "Saldo"],
             Self::MoveIn => &["Move-in date", "Date d'emménagement", "Fecha de entrada"],
+            Self::OptIn => &["SMS consent", "Opt-in", "Consentement SMS", "Consentimiento SMS"],
         }
     }
 
@@ -123,6 +128,13 @@ impl Field {
             Self::MoveIn => &[
                 "movein", "moveindate", "movedin", "dateofmovein", "residentsince", "emmenagement", "dateemmenagement", "datedemmenagement", "datedentree",
                 "dateentree", "fechadeentrada", "fechaentrada", "fechademudanza", "fechadeingreso",
+            ],
+            Self::OptIn => &[
+                "smsconsent", "smsoptin", "optinsms", "textconsent", "textoptin", "textmessageconsent", "textmessageoptin", "consenttotext", "consenttotexts",
+                "consenttosms", "oktotext", "maytext", "receivetexts", "receivesms", "textalerts", "smsalerts", "tcpaconsent", "tcpa", "optin", "optedin",
+                "consent", "consentgiven", "consentementsms", "consentementtexto", "consentementtextos", "consentementauxtextos", "consentementauxsms",
+                "accordsms", "acceptesms", "acceptetextos", "inscriptionsms", "consentement", "consentimientosms", "consentimientodesms",
+                "consentimientoparasms", "consentimientomensajes", "aceptasms", "aceptamensajes", "autorizasms", "suscripcionsms", "consentimiento",
             ],
         }
     }

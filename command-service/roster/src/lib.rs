@@ -1,7 +1,8 @@
 //! Reads what a manager really has, a spreadsheet export of a community, into rows that are right and problems that say where and why.
 //!
 //! The crate only parses: it opens no file, knows no event and decides nothing about what exists already. A row with any problem is not among the
-//! rows, so nothing is ever half-read. A phone number is a phone number: no type here can carry a consent, and a column that claims one is ignored.
+//! rows, so nothing is ever half-read. A phone number is a phone number: no type here can carry a consent. Of a
+//! column that claims one only this is read: that it is claimed, so that the claim can be refused and put on record.
 
 mod amount;
 mod cell;

@@ -80,6 +80,7 @@ impl Reader<'_> {
             tenure: self.optional(line, cells, Field::Tenure, words::tenure).unwrap_or(self.options.tenure),
             opening_balance: self.balance(line, cells),
             move_in: self.move_in(line, cells),
+            claims_opt_in: self.value(line, cells, Field::OptIn).is_some_and(|value| words::claims(&value)),
         };
         let (first_name, last_name) = self.names(line, cells);
         let phone = self.phone(line, cells);
@@ -261,6 +262,7 @@ mod tests {
                 tenure: Tenure::Tenant,
                 opening_balance: Some(125_000),
                 move_in: Some("2021-07-01".into()),
+                claims_opt_in: false,
             }]
         );
     }
@@ -280,6 +282,25 @@ mod tests {
                 (Language::Spanish, Tenure::Occupant, None, None)
             ]
         );
+    }
+
+    #[test]
+    fn a_claimed_consent_is_seen_in_three_languages_and_changes_nothing_else() {
+        for (header, yes, no) in [
+            ("SMS consent", "Yes", "no"),
+            ("Opt-In", "X", ""),
+            ("Opted in?", "2024-01-31", "opted out"),
+            ("Consentement aux textos", "oui", "Non"),
+            ("Consentimiento SMS", "sí", "falso"),
+        ] {
+            let file = format!("Unit,Name,Phone,{header}\n1,Ada,514-555-0142,{yes}\n2,Bo,514-555-0143,{no}\n");
+            let rows = good(&file);
+            let claims: Vec<bool> = rows.iter().map(|row| row.claims_opt_in).collect();
+            assert_eq!(claims, [true, false], "{header}");
+            assert_eq!(rows[0].phone.as_deref(), Some("+15145550142"));
+        }
+        let rows = good("Unit,Name,Phone\n1,Ada,514-555-0142\n");
+        assert!(!rows[0].claims_opt_in, "a number alone claims nothing");
     }
 
     #[test]

@@ -106,6 +106,8 @@ pub struct Row {
     pub opening_balance: Option<i64>,
     /// An ISO date, `YYYY-MM-DD`.
     pub move_in: Option<String>,
+    /// Whether the file claims that this person agreed to texts. Nobody agrees by a spreadsheet: it is there to be refused.
+    pub claims_opt_in: bool,
 }
 
 impl Row {
@@ -135,6 +137,7 @@ impl fmt::Debug for Row {
             .field("tenure", &self.tenure)
             .field("opening_balance", &self.opening_balance)
             .field("move_in", &self.move_in)
+            .field("claims_opt_in", &self.claims_opt_in)
             .finish()
     }
 }
@@ -183,6 +186,7 @@ mod tests {
             tenure: Tenure::Owner,
             opening_balance: Some(1250),
             move_in: None,
+            claims_opt_in: true,
         };
         let shown = format!("{row:?}");
         for secret in ["Zoé", "Lavoie", "zoe@", "5550101"] {

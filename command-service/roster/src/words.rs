@@ -20,6 +20,17 @@ pub(crate) fn language(value: &str) -> Result<Language, Fault> {
     }
 }
 
+/// Whether a cell says that somebody agreed. Whatever is no denial is a claim: a date, an initial, a tick.
+pub(crate) fn claims(value: &str) -> bool {
+    let denied = matches!(
+        fold(value).as_str(),
+        "" | "0" | "n" | "no" | "non" | "false" | "faux" | "falso" | "off" | "none" | "never" | "jamais" | "nunca" | "na"
+            | "nd" | "aucun" | "ninguno" | "optout" | "optedout" | "notoptedin" | "unsubscribed" | "declined" | "refused"
+            | "refuse" | "refuses" | "rechazado" | "unknown" | "inconnu" | "desconocido"
+    );
+    !denied
+}
+
 pub(crate) fn tenure(value: &str) -> Result<Tenure, Fault> {
     match fold(value).as_str() {
         "owner"

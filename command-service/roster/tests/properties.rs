@@ -61,7 +61,7 @@ prop_compose! {
         opening_balance in prop::option::of(-999_999_999_999_i64..=999_999_999_999),
         move_in in prop::option::of("20[0-2][0-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"),
     ) -> Row {
-        Row { line: 0, property, unit, first_name, last_name, email, phone, language, tenure, opening_balance, move_in }
+        Row { line: 0, property, unit, first_name, last_name, email, phone, language, tenure, opening_balance, move_in, claims_opt_in: false }
     }
 }
 

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     Actor,
     testing::{
-        fixtures::{PROPERTY, RESIDENT, UNIT, community, day, resident, with},
-        from, given, state,
+        fixtures::{PROPERTY, RESIDENT, UNIT, community, day, instant, resident, with},
+        from, given, state, texting,
     },
 };
 
@@ -22,14 +22,33 @@ fn register() -> RegisterResident {
     }
 }
 
+fn finance() -> Retained {
+    let rule = Some(RetentionRule::FinancialRecords);
+    Retained { purpose: Purpose::Finance, until: day("2033-03-01"), rule }
+}
+
+fn consent(until: &str) -> Retained {
+    Retained { purpose: Purpose::Consent, until: day(until), rule: Some(RetentionRule::ConsentEvidence) }
+}
+
+/// Nobody ever agreed to anything.
 fn erased() -> ResidentEvent {
     ResidentEvent::ResidentErased {
-        purposes: vec![Purpose::Contact, Purpose::Message],
-        retained: vec![
-            Retained { purpose: Purpose::Finance, until: day("2033-03-01") },
-            Retained { purpose: Purpose::Consent, until: day("2031-03-01") },
-        ],
+        purposes: vec![Purpose::Contact, Purpose::Message, Purpose::Consent],
+        retained: vec![finance()],
     }
+}
+
+/// There is evidence of the first of March 2026.
+fn erased_with_evidence() -> ResidentEvent {
+    ResidentEvent::ResidentErased {
+        purposes: vec![Purpose::Contact, Purpose::Message],
+        retained: vec![finance(), consent("2031-03-02")],
+    }
+}
+
+fn with_consent(events: Vec<events::SmsConsentEvent>) -> Facts {
+    Facts { sms_consent: Some(state(events)), ..community() }
 }
 
 fn gone() -> Vec<ResidentEvent> {
@@ -159,4 +178,69 @@ fn erasure_destroys_contact_and_keeps_what_the_law_wants() {
     assert!(!state::<Resident>(gone()).is_active());
     let inactive = ResidentEvent::ResidentStatusChanged { status: ResidentStatus::Inactive };
     assert!(!state::<Resident>(with(resident(), [inactive])).is_active());
+}
+
+#[test]
+fn evidence_of_consent_outlives_an_erasure_and_what_was_only_shown_does_not() {
+    let erase = || EraseResident { resident_id: RESIDENT };
+    given(resident()).facts(with_consent(texting::granted())).accepts(erase(), [erased_with_evidence()]);
+    given(resident()).facts(with_consent(vec![texting::shown()])).accepts(erase(), [erased()]);
+    // Asked twice while it is held: nothing is moved.
+    let held = with(resident(), [erased_with_evidence()]);
+    given(held).facts(with_consent(texting::granted())).ignores(erase());
+}
+
+#[test]
+fn evidence_that_is_old_enough_is_destroyed_at_once() {
+    let erase = EraseResident { resident_id: RESIDENT };
+    given(resident()).facts(with_consent(texting::granted())).at(instant("2031-03-02T00:00:00Z")).accepts(
+        erase,
+        [ResidentEvent::ResidentErased {
+            purposes: vec![Purpose::Contact, Purpose::Message, Purpose::Consent],
+            retained: vec![Retained { until: day("2038-03-02"), ..finance() }],
+        }],
+    );
+}
+
+#[test]
+fn a_retention_ends_on_its_day_and_not_before() {
+    let end = || EndRetention { resident_id: RESIDENT };
+    let held = || with(resident(), [erased_with_evidence()]);
+    let story = |at: &str| given(held()).facts(with_consent(texting::granted())).at(instant(at));
+    story("2031-03-01T23:59:59Z").ignores(end());
+    let ended = ResidentEvent::ResidentErased { purposes: vec![Purpose::Consent], retained: vec![finance()] };
+    story("2031-03-02T00:00:00Z").accepts(end(), [ended.clone()]);
+    // The timer comes twice, or was late for both.
+    let after = with(held(), [ended]);
+    given(after.clone()).facts(with_consent(texting::granted())).at(instant("2031-03-02T00:00:00Z")).ignores(end());
+    let rest = ResidentEvent::ResidentErased { purposes: vec![Purpose::Finance], retained: vec![] };
+    given(after).at(instant("2033-03-01T00:00:00Z")).accepts(end(), [rest]);
+    let all = ResidentEvent::ResidentErased { purposes: vec![Purpose::Finance, Purpose::Consent], retained: vec![] };
+    story("2040-01-01T00:00:00Z").accepts(end(), [all]);
+    // Somebody who was never erased has nothing that could end.
+    given(resident()).at(instant("2040-01-01T00:00:00Z")).ignores(end());
+}
+
+#[test]
+fn a_stop_after_the_erasure_moves_the_retention_of_its_evidence() {
+    let received_at = instant("2028-05-05T10:00:00Z");
+    let stop = crate::sms_consent::RecordInboundText { received_at, ..texting::inbound("STOP") };
+    let held = with(resident(), [erased_with_evidence()]);
+    let context = crate::testing::context(texting::with_resident(held.clone()));
+    let word = stop.decide(&state(texting::granted()), &context).expect("a word is taken in");
+    let later = with(texting::granted(), word);
+    given(held).facts(with_consent(later)).at(instant("2031-03-02T00:00:00Z")).accepts(
+        EndRetention { resident_id: RESIDENT },
+        [ResidentEvent::ResidentErased { purposes: vec![], retained: vec![finance(), consent("2033-05-06")] }],
+    );
+}
+
+#[test]
+fn an_erasure_from_before_rules_were_recorded_ends_too() {
+    let old = ResidentEvent::ResidentErased {
+        purposes: vec![Purpose::Contact, Purpose::Message],
+        retained: vec![Retained { rule: None, ..consent("2031-03-01") }],
+    };
+    let ended = ResidentEvent::ResidentErased { purposes: vec![Purpose::Consent], retained: vec![] };
+    given(with(resident(), [old])).at(instant("2031-03-01T00:00:00Z")).accepts(EndRetention { resident_id: RESIDENT }, [ended]);
 }
