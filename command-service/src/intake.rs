@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     Ask, Fault,
     effects::{Effects, backoff},
+    quarantine,
 };
 
 /// Stores a verified webhook; `false` when it was stored before.
@@ -45,14 +46,17 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
     let pool = effects.engine.store().pool();
     // The lease is the retry time itself: whoever takes a row pushes it ahead. It is short, because a killed worker's rows
     // wait for it, and understanding a webhook twice is harmless.
-    let rows = sqlx::query(
+    // After a failover nothing is understood until a person has looked: what a notice is about may be in the part that was lost.
+    let rows = sqlx::query(&format!(
         "update engine.webhooks set attempts = attempts + 1, retry_at = now() + interval '20 seconds'
          where (provider, external_id) in (
              select provider, external_id from engine.webhooks
-             where state = 'received' and retry_at <= now() order by received_at limit 24 for update skip locked
+             where state = 'received' and retry_at <= now() and {}
+             order by received_at limit 24 for update skip locked
          )
          returning provider, external_id, body, attempts",
-    )
+        quarantine::allows()
+    ))
     .fetch_all(pool)
     .await?;
     let count = rows.len();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::{Ask, Engine, Fault};
+use crate::{Ask, Engine, Fault, quarantine};
 
 /// How long a claimed row is left to a worker that says nothing; one at work renews it, however long a provider takes.
 pub const LEASE: Duration = Duration::from_secs(8);
@@ -145,23 +145,24 @@ pub async fn claim(
     if limit <= 0 {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query(
+    let allowed = quarantine::allows();
+    let rows = sqlx::query(&format!(
         "with retried as (
              select key from engine.outbox
              where state = 'ready' and lane = $5 and retry_at > '-infinity' and retry_at <= now() and due_at <= $3
-                 and (lease_until is null or lease_until < now())
+                 and (lease_until is null or lease_until < now()) and {allowed}
              order by retry_at limit $4 for update skip locked
          ), due as (
              select key from engine.outbox
              where state = 'ready' and lane = $5 and retry_at = '-infinity' and due_at <= $3
-                 and (lease_until is null or lease_until < now())
+                 and (lease_until is null or lease_until < now()) and {allowed}
              order by due_at limit $4 for update skip locked
          )
          update engine.outbox set holder = $1, lease_until = now() + $2, attempts = attempts + 1
          where key in (select key from (select * from retried union all select * from due) either limit $4)
          returning key, organization_id, kind, name, body, correlation, causation, attempts, holder, calling,
-                   first_called_at, resumed, extract(epoch from due_at)::float8 as due_second",
-    )
+                   first_called_at, resumed, extract(epoch from due_at)::float8 as due_second"
+    ))
     .bind(holder)
     .bind(LEASE)
     .bind(business_now)
@@ -204,12 +205,14 @@ fn task(row: &PgRow) -> Result<Task, sqlx::Error> {
 }
 
 /// Notes, before a provider is called, that it is about to be: a crash from here on leaves the outcome unknown.
-/// `None` when another worker has taken the row over: then the call is theirs, and this one must not be made.
+/// `None` when another worker has taken the row over, or the history has failed over since it was claimed: then this call must not
+/// be made.
 pub async fn calling(pool: &PgPool, task: &Task) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    sqlx::query_scalar(
+    sqlx::query_scalar(&format!(
         "update engine.outbox set calling = true, first_called_at = coalesce(first_called_at, now())
-         where key = $1 and holder = $2 and state = 'ready' returning first_called_at",
-    )
+         where key = $1 and holder = $2 and state = 'ready' and {} returning first_called_at",
+        quarantine::allows()
+    ))
     .bind(&task.key)
     .bind(task.holder)
     .fetch_optional(pool)

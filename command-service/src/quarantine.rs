@@ -1,4 +1,5 @@
-//! After a restore: workers stand still until a person accepts the history, since what was done at providers meanwhile is not in it.
+//! After a restore or a failover: workers stand still until a person accepts the history, since what was done at providers
+//! meanwhile may not be in it.
 
 use std::time::Duration;
 
@@ -12,8 +13,23 @@ const LOOK: Duration = Duration::from_secs(2);
 const DOUBT_DAYS: i32 = 60;
 /// Effects that may have been called in the time that was lost, under keys that providers may have forgotten.
 const CALLING: [&str; 4] = ["SubmitPayment", "SubmitRefund", "SendEmail", "OpenStripeAccount"];
-/// The database's own identity, and how often its history forked.
-const HERE: &str = "(select system_identifier || '/' || timeline_id from pg_control_system(), pg_control_checkpoint())";
+/// How often the database's history forked: as it writes at this moment, for after a promotion the control file tells it only from
+/// the next checkpoint on, minutes later.
+const TIMELINE: &str = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int::text";
+
+/// The database's own identity, and its timeline.
+fn here() -> String {
+    format!("(select system_identifier || '/' || {TIMELINE} from pg_control_system())")
+}
+
+/// A condition: work may go on. Part of every statement by which work is taken up, so that a standby that was promoted at the
+/// same address is noticed by the first of them, and cheap: nothing but memory is read.
+pub(crate) fn allows() -> String {
+    format!(
+        "exists (select from engine.installation
+                 where quarantined_since is null and (cluster is null or split_part(cluster, '/', 2) = {TIMELINE}))"
+    )
+}
 
 /// What accepting a restored history did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +47,23 @@ pub struct Accepted {
 /// Notes where the database is, and since when workers stand still, if they do. A database of another identity, or whose history
 /// forked, was restored or has failed over: the end of its history may be missing.
 pub async fn since(pool: &PgPool) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    sqlx::query_scalar(&format!(
+    // Written only where there is something new: it is asked every few seconds.
+    let noted: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(&format!(
         "update engine.installation known set
              quarantined_since = case when known.cluster <> here.cluster then coalesce(quarantined_since, now())
                  else quarantined_since end,
              cluster = coalesce(known.cluster, here.cluster)
-         from (select {HERE} as cluster) here returning quarantined_since"
+         from (select {} as cluster) here
+         where known.cluster is null or (known.cluster <> here.cluster and quarantined_since is null)
+         returning quarantined_since",
+        here()
     ))
-    .fetch_one(pool)
-    .await
+    .fetch_optional(pool)
+    .await?;
+    match noted {
+        Some(since) => Ok(since),
+        None => sqlx::query_scalar("select quarantined_since from engine.installation").fetch_one(pool).await,
+    }
 }
 
 /// A person's word that this history was restored: by a copy of the folder, say, which nothing else shows.
@@ -86,9 +110,10 @@ pub async fn accept(pool: &PgPool) -> Result<Option<Accepted>, sqlx::Error> {
     .await?
     .rows_affected();
     let incarnation: i32 = sqlx::query_scalar(&format!(
-        "update engine.installation set incarnation = incarnation + 1, quarantined_since = null, cluster = {HERE},
+        "update engine.installation set incarnation = incarnation + 1, quarantined_since = null, cluster = {},
              restored_to = $1, restored_at = now()
-         returning incarnation"
+         returning incarnation",
+        here()
     ))
     .bind(restored_to)
     .fetch_one(&mut *transaction)
@@ -108,23 +133,34 @@ pub async fn in_doubt_since(pool: &PgPool) -> Result<Option<DateTime<Utc>>, sqlx
     .map(Option::flatten)
 }
 
-/// Waits until work may begin; `false` when it was told to stop before.
+/// Waits until work may begin, or go on; `false` when it was told to stop before.
 pub async fn over(pool: &PgPool, mut stop: watch::Receiver<bool>) -> bool {
-    let mut told = false;
     while !*stop.borrow() {
         match since(pool).await {
             Ok(None) => return true,
-            Ok(Some(since)) if !told => {
-                told = true;
-                tracing::error!(
-                    %since,
-                    "this history was restored: nothing is charged or sent until `propty restore accept`"
-                );
-            }
             Ok(Some(_)) => {}
             Err(error) => tracing::error!(%error, "whether the history was restored cannot be read"),
         }
         let _ = timeout(LOOK, stop.changed()).await;
     }
     false
+}
+
+/// Looks as long as there is work: a failover is told to people at once, and noted for whoever asks.
+pub async fn watch(pool: &PgPool, mut stop: watch::Receiver<bool>) {
+    let mut told = None;
+    while !*stop.borrow() {
+        match since(pool).await {
+            Ok(Some(since)) if told != Some(since) => {
+                told = Some(since);
+                tracing::error!(
+                    %since,
+                    "this history was restored, or has failed over: nothing is charged or sent until `propty restore accept`"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "whether the history was restored cannot be read"),
+        }
+        let _ = timeout(LOOK, stop.changed()).await;
+    }
 }

@@ -9,13 +9,17 @@ use event_store::{
 use events::{Recorded, text_message::TextClass};
 use processes::{Effect, Process, Step, processes};
 use serde_json::json;
+use sqlx::PgExecutor;
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
 use uuid::Uuid;
 
-use crate::outbox::{self, Entry, Lane};
+use crate::{
+    outbox::{self, Entry, Lane},
+    quarantine,
+};
 
 const PAGE: i64 = 500;
 
@@ -46,6 +50,10 @@ impl Reactor {
     /// Works until `stop` turns true.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
+            // What a failover has lost was read before: after it everything is looked up anew.
+            if !quarantine::over(self.store.pool(), stop.clone()).await {
+                return;
+            }
             match Lease::acquire(self.store.pool(), "processes", self.holder).await {
                 Ok(Some(lease)) => {
                     if let Err(error) = self.lead(&stop).await {
@@ -76,9 +84,13 @@ impl Reactor {
                 }
                 renewed = Instant::now();
             }
-            if self.page(&mut following).await? == 0 {
-                let after = following.after();
-                following.reader.wait_beyond(after, TERM / 3).await;
+            match self.page(&mut following).await? {
+                None => return Ok(()),
+                Some(0) => {
+                    let after = following.after();
+                    following.reader.wait_beyond(after, TERM / 3).await;
+                }
+                Some(_) => {}
             }
         }
         Ok(())
@@ -90,8 +102,8 @@ impl Reactor {
         let mut read = 0;
         loop {
             match self.page(&mut following).await? {
-                0 => return Ok(read),
-                events => read += events,
+                None | Some(0) => return Ok(read),
+                Some(events) => read += events,
             }
         }
     }
@@ -111,13 +123,17 @@ impl Reactor {
         Ok(Following { places, reader, incarnation, head })
     }
 
-    /// Turns one page of events into rows; returns how many events there were.
-    async fn page(&self, following: &mut Following) -> Result<usize, AppendError> {
+    /// Turns one page of events into rows; returns how many events there were, or `None` when the history is another than the one
+    /// that is followed, or waits for a person.
+    async fn page(&self, following: &mut Following) -> Result<Option<usize>, AppendError> {
         let page = following.reader.page(following.after(), PAGE).await?;
         if page.events.is_empty() {
-            return Ok(0);
+            return Ok(self.is_followed(self.store.pool(), following).await?.then_some(0));
         }
         let mut transaction = event_store::transaction::begin(self.store.pool()).await?;
+        if !self.is_followed(&mut *transaction, following).await? {
+            return Ok(None);
+        }
         let mut entries = Vec::new();
         let names: Vec<String> =
             following.places.iter().map(|(_, subscription, _)| subscription.name().to_owned()).collect();
@@ -136,7 +152,12 @@ impl Reactor {
         if !entries.is_empty() {
             self.written.notify_one();
         }
-        Ok(page.events.len())
+        Ok(Some(page.events.len()))
+    }
+
+    async fn is_followed<'e>(&self, executor: impl PgExecutor<'e>, following: &Following) -> Result<bool, sqlx::Error> {
+        let query = format!("select incarnation = $1 and {} from engine.installation", quarantine::allows());
+        sqlx::query_scalar(&query).bind(following.incarnation).fetch_one(executor).await
     }
 }
 

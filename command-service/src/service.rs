@@ -48,13 +48,11 @@ impl CommandSide {
         let checkpointer = Checkpointer::new(host.database.engine.clone(), host.store.keyring().clone(), witness);
         let told = stop.told();
         stop.run(async move { checkpointer.run(told).await });
-        let reactor = Reactor::new(host.store.clone(), self.work.clone());
         let (told, pool) = (stop.told(), host.database.engine.clone());
-        stop.run(async move {
-            if quarantine::over(&pool, told.clone()).await {
-                reactor.run(told).await;
-            }
-        });
+        stop.run(async move { quarantine::watch(&pool, told).await });
+        let reactor = Reactor::new(host.store.clone(), self.work.clone());
+        let told = stop.told();
+        stop.run(async move { reactor.run(told).await });
         let (pool, clock) = (host.database.engine.clone(), host.clock.clone());
         stop.run_until_told(async move {
             loop {

@@ -1,5 +1,7 @@
 //! A history that came from a backup: nobody works until it is accepted, and what was lost is looked for before it is done again.
 
+use std::time::Duration;
+
 use command_service::quarantine;
 use domain::email::Phase;
 use events::{PaymentId, payment::FrozenIntent};
@@ -48,6 +50,82 @@ async fn elsewhere_work_waits_for_a_persons_word_however_often_it_is_started() {
         assert!(quarantine::over(world.pool(), told).await);
         assert_eq!(quarantine::accept(world.pool()).await.expect("an answer"), None, "once");
     }
+}
+
+/// As if a standby had been promoted at the same address: the same database, whose history has forked.
+async fn fails_over(world: &World) {
+    world.sql("update engine.installation set cluster = split_part(cluster, '/', 1) || '/0'").await;
+}
+
+#[tokio::test]
+async fn a_failover_is_noticed_by_whoever_is_at_work_before_anybody_looks() {
+    let world = World::new().await;
+    world.community().await;
+    assert_eq!(quarantine::since(world.pool()).await.expect("an answer"), None);
+    let invoice = world.invoice().await;
+    let payment = world.payment(invoice).await;
+    world.react().await;
+    world.worker().drain().await.expect("a claim on the invoice");
+    world.react().await;
+    let worker = world.worker();
+    let claimed = worker.claim(10).await.expect("tasks");
+    assert_eq!(claimed.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["SubmitPayment"]);
+    fails_over(&world).await;
+    worker.carry_out(&claimed[0]).await;
+    assert!(world.stripe.intents(payment).is_empty(), "what was claimed before is not called any more");
+    // Nor is anything taken up: no task, no notice, no reaction.
+    world.hurry().await;
+    world.notice("payment_intent.succeeded", "pi_1", Some(payment)).await;
+    let rows: i64 = world.count("select count(*) from engine.outbox").await;
+    world.publish(world.draft().await, false).await;
+    world.react().await;
+    assert_eq!(world.worker().drain().await.expect("an answer"), 0);
+    assert_eq!(world.count("select count(*) from engine.outbox").await, rows);
+    assert_eq!(world.count("select count(*) from engine.webhooks where state = 'received'").await, 1);
+    assert!(world.stripe.intents(payment).is_empty());
+    // It is noted and waits for a person, whose word lets everything go on.
+    assert!(quarantine::since(world.pool()).await.expect("an answer").is_some());
+    quarantine::accept(world.pool()).await.expect("an answer").expect("something to accept");
+    world.settle_at_last().await;
+    assert_eq!(world.stripe.intents(payment).len(), 1);
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn processes_that_were_at_work_go_on_under_the_new_incarnation() {
+    let world = World::new().await;
+    world.community().await;
+    assert_eq!(quarantine::since(world.pool()).await.expect("an answer"), None);
+    let (stop, told) = watch::channel(false);
+    let (pool, looks) = (world.pool().clone(), told.clone());
+    let looking = tokio::spawn(async move { quarantine::watch(&pool, looks).await });
+    let reactor = world.reactor();
+    let reacting = tokio::spawn(async move { reactor.run(told).await });
+    let until = async |what: &str, query: &str| {
+        let holds = async { while world.count(query).await == 0 {} };
+        tokio::time::timeout(Duration::from_secs(60), holds).await.expect(what);
+    };
+    let timer = |invoice: Uuid, incarnation: u32| {
+        format!(
+            "select count(*) from engine.outbox
+             where name = 'ChargeWhenDue' and key like '{incarnation}/%' and body::text like '%{invoice}%'"
+        )
+    };
+    let before = world.draft().await;
+    world.publish(before, false).await;
+    world.sequence().await;
+    until("a reaction", &timer(before, 1)).await;
+    fails_over(&world).await;
+    let after = world.draft().await;
+    world.publish(after, false).await;
+    world.sequence().await;
+    until("a note", "select count(*) from engine.installation where quarantined_since is not null").await;
+    quarantine::accept(world.pool()).await.expect("an answer").expect("something to accept");
+    until("a reaction", &timer(after, 2)).await;
+    assert_eq!(world.count(&timer(after, 1)).await, 0);
+    stop.send(true).expect("somebody listens");
+    looking.await.expect("an end");
+    reacting.await.expect("an end");
 }
 
 /// What a worker did in the time that was lost: the charge that the waiting timer is going to make, under the same name.
