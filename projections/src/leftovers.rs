@@ -9,7 +9,9 @@ use crate::{generation::Generation, model::models};
 /// Personal columns that are not empty, in every generation of every read model.
 pub async fn of(pool: &PgPool, organization: Uuid, resident: Uuid) -> Result<Vec<Leftover>, sqlx::Error> {
     let generations: Vec<(String, i32)> =
-        sqlx::query_as("select name, generation from engine.read_models order by name, generation").fetch_all(pool).await?;
+        sqlx::query_as("select name, generation from engine.read_models order by name, generation")
+            .fetch_all(pool)
+            .await?;
     let mut found = Vec::new();
     for model in models() {
         let Some((owner, columns)) = model.personal() else { continue };

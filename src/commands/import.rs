@@ -15,7 +15,8 @@ use domain::{
 };
 use event_store::keyring::sha256;
 use events::{
-    Currency, EmailAddress, InvoiceId, Language, Money, OrganizationId, Phone, PropertyId, ResidentId, TimeZone, UnitId,
+    Currency, EmailAddress, InvoiceId, Language, Money, OrganizationId, Phone, PropertyId, ResidentId, TimeZone,
+    UnitId,
     address::PostalAddress,
     invoice::InvoiceLine,
     resident::Tenure,

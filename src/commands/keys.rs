@@ -59,7 +59,8 @@ async fn rotate(node: &Node) -> Result<String, Failure> {
         (Some(key), true) => MasterKey::parse(key.expose()).map_err(told)?,
         (None, true) => {
             return Err(Failure::Told(
-                "set PROPTY_NEXT_MASTER_KEY to the new key, here and for every process, and restart them first".to_owned(),
+                "set PROPTY_NEXT_MASTER_KEY to the new key, here and for every process, and restart them first"
+                    .to_owned(),
             ));
         }
         (_, false) => next_file(&node.data_dir).map_err(told)?,
@@ -70,10 +71,14 @@ async fn rotate(node: &Node) -> Result<String, Failure> {
         to.id()
     );
     if from_environment {
-        text.push_str("set PROPTY_MASTER_KEY to it for every process, remove PROPTY_NEXT_MASTER_KEY, and restart them\n");
+        text.push_str(
+            "set PROPTY_MASTER_KEY to it for every process, remove PROPTY_NEXT_MASTER_KEY, and restart them\n",
+        );
     } else {
         settle(&node.data_dir).map_err(|source| Failure::File { path: node.data_dir.display().to_string(), source })?;
-        text.push_str("the former key is in master.key.former; keep it with the backups that need it, and remove it here\n");
+        text.push_str(
+            "the former key is in master.key.former; keep it with the backups that need it, and remove it here\n",
+        );
     }
     Ok(text)
 }

@@ -4,9 +4,9 @@ use std::{io::Read, process::ExitCode};
 
 use event_store::erasure::{self, Erasure, Leftover, Needles};
 use events::{OrganizationId, resident::RetentionRule};
+use host::Settings;
 use indicatif::ProgressBar;
 use projections::leftovers;
-use host::Settings;
 
 use crate::{
     cli::{Place, Privacy, PrivacyAction},
@@ -80,7 +80,13 @@ async fn verify(
 fn tell(text: &mut String, erasure: &Erasure, found: &[Leftover]) {
     use std::fmt::Write;
     let gone: Vec<&str> = erasure.gone.iter().map(|purpose| purpose.name()).collect();
-    let _ = writeln!(text, "resident {} of organization {}: {} gone", erasure.resident, erasure.organization, gone.join(", "));
+    let _ = writeln!(
+        text,
+        "resident {} of organization {}: {} gone",
+        erasure.resident,
+        erasure.organization,
+        gone.join(", ")
+    );
     for kept in &erasure.retained {
         let reason = kept.rule.unwrap_or(RetentionRule::of(kept.purpose)).reason();
         let _ = writeln!(text, "  kept until {}: {} ({reason})", kept.until, kept.purpose.name());

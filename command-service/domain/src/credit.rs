@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope};
+use crate::{Aggregate, Command, Context, Decision, Facts, Invoice, Need, Scope};
 
 const PROCESS: &[Role] = &[Role::Process];
 
@@ -92,7 +92,6 @@ impl From<MoneyError> for CreditRefusal {
 struct Spending {
     number: u32,
     invoice: InvoiceId,
-    asked: Money,
     amount: Money,
     returned: bool,
 }
@@ -112,6 +111,13 @@ impl Credit {
     /// Whether what was spent under this number came back.
     pub fn was_returned(&self, number: u32) -> bool {
         self.spendings.iter().any(|spending| spending.number == number && spending.returned)
+    }
+
+    /// Whether something was set aside for the invoice that has neither reached it nor come back: its balance is about to change.
+    pub fn is_on_its_way(&self, id: InvoiceId, invoice: Option<&Invoice>) -> bool {
+        let Some((property, resident)) = self.owner else { return false };
+        let reached = |number| invoice.is_some_and(|invoice| invoice.took(credit_id(property, resident), number));
+        self.spendings.iter().any(|spent| spent.invoice == id && !spent.returned && !reached(spent.number))
     }
 
     /// What can be spent.
@@ -161,9 +167,9 @@ impl Aggregate for Credit {
                     }
                 }
             }
-            CreditEvent::CreditSpent { number, invoice_id, asked, amount, balance } => {
+            CreditEvent::CreditSpent { number, invoice_id, amount, balance, .. } => {
                 self.balance = Some(balance);
-                self.spendings.push(Spending { number, invoice: invoice_id, asked, amount, returned: false });
+                self.spendings.push(Spending { number, invoice: invoice_id, amount, returned: false });
             }
         }
     }
@@ -256,8 +262,12 @@ impl Command for SpendCredit {
         self.credit_id.0
     }
 
-    /// As long as the invoice's balance is the one that was asked with before, what was spent is still on its way there.
-    fn decide(self, state: &Credit, _: &Context) -> Decision<Credit> {
+    fn needs(&self, _: &Credit, _: &Facts) -> Vec<Need> {
+        vec![Need::Invoice(self.invoice_id)]
+    }
+
+    /// Nothing while something is on its way there: the balance that is asked with does not know of it yet.
+    fn decide(self, state: &Credit, context: &Context) -> Decision<Credit> {
         let Self { invoice_id, amount: asked, .. } = self;
         let Some(available) = state.available() else { return Ok(vec![]) };
         if !asked.is_positive() {
@@ -266,8 +276,7 @@ impl Command for SpendCredit {
         if asked.currency() != available.currency() {
             return Err(CreditRefusal::WrongCurrency { expected: available.currency() });
         }
-        let last = state.spendings.iter().rev().find(|spending| spending.invoice == invoice_id);
-        if last.is_some_and(|last| !last.returned && last.asked == asked) {
+        if state.is_on_its_way(invoice_id, context.facts.invoice.as_ref()) {
             return Ok(vec![]);
         }
         let amount = if asked < available { asked } else { available };

@@ -262,6 +262,11 @@ impl Invoice {
         if amount == balance { Ok(()) } else { Err(InvoiceRefusal::NotTheBalance { balance }) }
     }
 
+    /// Whether what was spent of a credit under this number reached it.
+    pub fn took(&self, credit: CreditId, number: u32) -> bool {
+        self.credits.iter().any(|known| (known.credit, known.number) == (credit, number))
+    }
+
     /// Whether the online payment was booked or given up.
     fn is_over(&self, payment: PaymentId) -> bool {
         self.closed_claims.contains(&payment) || self.applied_online(payment).is_some()

@@ -26,8 +26,8 @@ use uuid::Uuid;
 
 pub use self::{
     authorize::{Authority, AuthorizeText, ReviewSmsConsent},
-    inbound::{DecideHeldText, ProviderReading, REPLY_WITHIN, RecordInboundText},
     claim::RefuseClaimedOptIn,
+    inbound::{DecideHeldText, ProviderReading, REPLY_WITHIN, RecordInboundText},
     opt_in::{ConfirmSmsConsent, RecordSmsConsent, RequestSmsCode, ShowDisclosure},
     revoke::{RecordProviderBlock, RecordUndeliverable, RecordVerbalOptOut, ReportNumberReassigned, RevokeSmsConsent},
 };

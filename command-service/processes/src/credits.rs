@@ -6,7 +6,7 @@ use domain::{
 };
 use events::{CreditEvent, CreditId, InvoiceEvent, InvoiceId, Recorded};
 
-use crate::{Step, reaction::Reaction};
+use crate::{Effect, Step, reaction::Reaction};
 
 pub fn react(event: &Recorded) -> Reaction {
     if let Some(change) = event.event::<InvoiceEvent>()? {
@@ -31,7 +31,25 @@ pub fn react(event: &Recorded) -> Reaction {
                     amount,
                 })?]
             }
-            _ => vec![],
+            // Payable, raised, or free again: what there is in credit goes first. What a refund or a dispute reopens is left open, so
+            // that it can still be withdrawn.
+            InvoiceEvent::InvoicePublished { .. }
+            | InvoiceEvent::InvoiceEdited { .. }
+            | InvoiceEvent::PaymentReleased { .. } => vec![Step::effect(Effect::SpendCredit { invoice_id })],
+            InvoiceEvent::PaymentApplied { balance, .. } if balance.is_positive() => {
+                vec![Step::effect(Effect::SpendCredit { invoice_id })]
+            }
+            InvoiceEvent::InvoiceDrafted { .. }
+            | InvoiceEvent::InvoiceDiscarded {}
+            | InvoiceEvent::InvoiceVoided { .. }
+            | InvoiceEvent::InvoiceWrittenOff { .. }
+            | InvoiceEvent::WriteOffUndone {}
+            | InvoiceEvent::PaymentReserved { .. }
+            | InvoiceEvent::PaymentApplied { .. }
+            | InvoiceEvent::PaymentReversed { .. }
+            | InvoiceEvent::PaymentReinstated { .. }
+            | InvoiceEvent::RefundUndone { .. }
+            | InvoiceEvent::CreditApplied { .. } => vec![],
         });
     }
     let credit_id = CreditId(event.stream_id);
@@ -40,6 +58,9 @@ pub fn react(event: &Recorded) -> Reaction {
             &ApplyCredit { invoice_id, credit_id, number, amount },
             &ReturnCredit { credit_id, number },
         )?],
-        Some(CreditEvent::CreditAdded { .. }) | None => vec![],
+        Some(CreditEvent::CreditAdded { property_id, resident_id, .. }) => {
+            vec![Step::effect(Effect::SpendCreditOf { property_id, resident_id })]
+        }
+        None => vec![],
     })
 }

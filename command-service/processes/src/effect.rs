@@ -39,6 +39,10 @@ pub enum Effect {
     RetryCharge { autopay_id: AutopayId, invoice_id: InvoiceId, attempt: u32 },
     /// Tell autopay that an invoice is settled in another way.
     ReleaseFromAutopay { invoice_id: InvoiceId },
+    /// Settle an invoice with the resident's credit, as far as there is any.
+    SpendCredit { invoice_id: InvoiceId },
+    /// Settle what is open with credit that a resident got.
+    SpendCreditOf { property_id: PropertyId, resident_id: ResidentId },
     /// Remind of an invoice some days before its due day.
     RemindBeforeDue { invoice_id: InvoiceId },
     /// Remind of an invoice once it is overdue.
@@ -156,6 +160,8 @@ impl Effect {
             Self::ChargeWhenDue { .. } => "ChargeWhenDue",
             Self::RetryCharge { .. } => "RetryCharge",
             Self::ReleaseFromAutopay { .. } => "ReleaseFromAutopay",
+            Self::SpendCredit { .. } => "SpendCredit",
+            Self::SpendCreditOf { .. } => "SpendCreditOf",
             Self::RemindBeforeDue { .. } => "RemindBeforeDue",
             Self::RemindOverdue { .. } => "RemindOverdue",
             Self::AnnounceCharge { .. } => "AnnounceCharge",

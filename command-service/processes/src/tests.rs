@@ -428,6 +428,35 @@ fn an_overpayment_becomes_credit_and_credit_reaches_an_invoice_or_comes_back() {
 }
 
 #[test]
+fn credit_is_looked_for_when_an_invoice_can_use_it_and_an_invoice_when_credit_comes() {
+    let spend = json!({ "SpendCredit": { "invoice_id": SUBJECT } });
+    let applied = |balance| {
+        let (payment_id, resident_id) = (PaymentId(OTHER), events::ResidentId(OTHER));
+        let source = events::invoice::PaymentSource::Online;
+        event(&InvoiceEvent::PaymentApplied {
+            payment_id,
+            resident_id,
+            amount: money(5),
+            balance: money(balance),
+            source,
+        })
+    };
+    let published = InvoiceEvent::InvoicePublished { resident_id: events::ResidentId(OTHER), notify: true };
+    let released =
+        InvoiceEvent::PaymentReleased { payment_id: PaymentId(OTHER), reason: events::invoice::ReleaseReason::Expired };
+    for free in [event(&published), event(&released), applied(7)] {
+        leads_to(&free, "credits", &spend);
+    }
+    leads_to_all(&applied(0), "credits", &[]);
+    let added = json!({
+        "property_id": OTHER, "resident_id": OTHER, "amount": money(7), "balance": money(7),
+        "source": { "Granted": { "grant_id": OTHER, "note": "The pool was closed" } },
+    });
+    let of = json!({ "SpendCreditOf": { "property_id": OTHER, "resident_id": OTHER } });
+    leads_to(&recorded("credit", json!({ "CreditAdded": added })), "credits", &of);
+}
+
+#[test]
 fn an_account_is_opened_and_read_again() {
     let asked =
         recorded("stripe-account", json!({ "StripeConnectionRequested": { "name": "Maple", "country": "US" } }));
@@ -560,6 +589,8 @@ fn rows_already_written_are_understood() {
         (json!({ "ChargeWhenDue": { "invoice_id": SUBJECT } }), "ChargeWhenDue"),
         (json!({ "RetryCharge": { "autopay_id": SUBJECT, "invoice_id": OTHER, "attempt": 2 } }), "RetryCharge"),
         (json!({ "ReleaseFromAutopay": { "invoice_id": SUBJECT } }), "ReleaseFromAutopay"),
+        (json!({ "SpendCredit": { "invoice_id": SUBJECT } }), "SpendCredit"),
+        (json!({ "SpendCreditOf": { "property_id": SUBJECT, "resident_id": OTHER } }), "SpendCreditOf"),
         (json!({ "RemindBeforeDue": { "invoice_id": SUBJECT } }), "RemindBeforeDue"),
         (json!({ "RemindOverdue": { "invoice_id": SUBJECT } }), "RemindOverdue"),
         (json!({ "AnnounceCharge": { "invoice_id": SUBJECT } }), "AnnounceCharge"),

@@ -195,8 +195,9 @@ mod tests {
 
     #[test]
     fn the_surer_of_two_columns_is_read_and_the_other_is_named_as_ignored() {
-        let columns = Columns::map(&["Unit", "Name", "Status", "Owner/Tenant", "Phone", "Mobile", "SMS consent", "Parking"])
-            .expect("a header");
+        let columns =
+            Columns::map(&["Unit", "Name", "Status", "Owner/Tenant", "Phone", "Mobile", "SMS consent", "Parking"])
+                .expect("a header");
         let read: Vec<_> = columns.read.iter().map(|column| column.header.as_str()).collect();
         assert_eq!(read, ["Unit", "Name", "Owner/Tenant", "Mobile", "SMS consent"]);
         assert_eq!(columns.ignored[0].why, WhyIgnored::Superseded { field: Field::Tenure, by: "Owner/Tenant".into() });

@@ -24,9 +24,34 @@ pub(crate) fn language(value: &str) -> Result<Language, Fault> {
 pub(crate) fn claims(value: &str) -> bool {
     let denied = matches!(
         fold(value).as_str(),
-        "" | "0" | "n" | "no" | "non" | "false" | "faux" | "falso" | "off" | "none" | "never" | "jamais" | "nunca" | "na"
-            | "nd" | "aucun" | "ninguno" | "optout" | "optedout" | "notoptedin" | "unsubscribed" | "declined" | "refused"
-            | "refuse" | "refuses" | "rechazado" | "unknown" | "inconnu" | "desconocido"
+        "" | "0"
+            | "n"
+            | "no"
+            | "non"
+            | "false"
+            | "faux"
+            | "falso"
+            | "off"
+            | "none"
+            | "never"
+            | "jamais"
+            | "nunca"
+            | "na"
+            | "nd"
+            | "aucun"
+            | "ninguno"
+            | "optout"
+            | "optedout"
+            | "notoptedin"
+            | "unsubscribed"
+            | "declined"
+            | "refused"
+            | "refuse"
+            | "refuses"
+            | "rechazado"
+            | "unknown"
+            | "inconnu"
+            | "desconocido"
     );
     !denied
 }

@@ -1,23 +1,22 @@
 //! Charges by autopay: when an invoice falls due, after a failure, after a pause. The last look before a charge is taken here, and
 //! again on the invoice's and the enrollment's own streams.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Autopay, Command, Credit, Hosted, Invoice, Payment, Property, Resident, StripeAccount,
+    Autopay, Command, Invoice, Payment, Property, Resident, StripeAccount,
     autopay::{DeferCharge, HoldCharge, LoseMethod, Loss, NoCharge, ReleaseInvoice, Verdict},
-    credit::{SpendCredit, credit_id},
     invoice,
     payment::{Phase, StartAutopayPayment},
     property::Details,
 };
-use events::{
-    AutopayId, CreditEvent, CreditId, InvoiceEvent, InvoiceId, Money, PaymentId, autopay::AutopayMethod,
-    credit::CreditSource, payment::CancelReason,
-};
+use events::{AutopayId, InvoiceId, Money, PaymentId, autopay::AutopayMethod, payment::CancelReason};
 
-use super::{Effects, backoff};
+use super::{
+    Effects, backoff,
+    credits::{self, Spending},
+};
 use crate::{
     Fault,
     outbox::{Done, Task},
@@ -219,58 +218,13 @@ async fn wait_for_others(effects: &Effects, task: &Task, id: InvoiceId, due: &Du
         let why = "held: the property's Stripe account takes no payments at the moment".to_owned();
         return Ok(Some(Done::Later { after: SOON, why }));
     }
-    spend_credit(effects, task, id, due).await
-}
-
-/// Credit goes first.
-async fn spend_credit(effects: &Effects, task: &Task, invoice_id: InvoiceId, due: &Due) -> Result<Option<Done>, Fault> {
-    let Some(terms) = due.invoice.terms else { return Ok(None) };
-    let credit_id = credit_id(terms.property, terms.resident);
-    let credit: Credit = effects.engine.state(task.organization, credit_id.0).await?;
-    let applied = || Done::Again { after: backoff(task.attempts), why: "credit is being applied".to_owned() };
-    if credit.balance.is_some() && credit_is_on_its_way(effects, task, invoice_id, credit_id).await? {
-        return Ok(Some(applied()));
-    }
-    if credit.available().is_none() {
-        return Ok(None);
-    }
-    let command = SpendCredit { credit_id, invoice_id, amount: due.balance };
-    let answer = effects.engine.execute(command, &effects.ask(task)).await?;
-    // Nothing was set aside, so there is nothing to wait for.
-    Ok((!answer.appended.events.is_empty()).then(applied))
-}
-
-/// Whether credit was set aside for the invoice and has neither reached it nor come back: charging now would charge its part too.
-async fn credit_is_on_its_way(
-    effects: &Effects,
-    task: &Task,
-    invoice: InvoiceId,
-    credit: CreditId,
-) -> Result<bool, Fault> {
-    let store = effects.engine.store();
-    let mut open = BTreeSet::new();
-    for envelope in store.load::<Hosted<Credit>>(task.organization, &credit.to_string()).await? {
-        match envelope.payload {
-            CreditEvent::CreditSpent { number, invoice_id, .. } if invoice_id == invoice => {
-                open.insert(number);
-            }
-            CreditEvent::CreditAdded { source: CreditSource::Returned { number, .. }, .. } => {
-                open.remove(&number);
-            }
-            CreditEvent::CreditSpent { .. } | CreditEvent::CreditAdded { .. } => {}
+    // Credit goes first; charging while it is on its way would charge its part too.
+    Ok(match credits::spend(effects, task, id, &due.invoice, due.balance).await? {
+        Spending::Nothing => None,
+        Spending::OnItsWay => {
+            Some(Done::Again { after: backoff(task.attempts), why: "credit is being applied".to_owned() })
         }
-    }
-    if open.is_empty() {
-        return Ok(false);
-    }
-    for envelope in store.load::<Hosted<Invoice>>(task.organization, &invoice.to_string()).await? {
-        if let InvoiceEvent::CreditApplied { credit_id, number, .. } = envelope.payload
-            && credit_id == credit
-        {
-            open.remove(&number);
-        }
-    }
-    Ok(!open.is_empty())
+    })
 }
 
 async fn start(

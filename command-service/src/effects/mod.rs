@@ -2,6 +2,7 @@
 
 mod accounts;
 mod charges;
+mod credits;
 mod email;
 mod erasure;
 mod jobs;
@@ -61,6 +62,10 @@ impl Effects {
             Effect::ChargeWhenDue { invoice_id } => charges::when_due(self, task, invoice_id).await,
             Effect::RetryCharge { invoice_id, attempt, .. } => charges::retry(self, task, invoice_id, attempt).await,
             Effect::ReleaseFromAutopay { invoice_id } => charges::release(self, task, invoice_id).await,
+            Effect::SpendCredit { invoice_id } => credits::on_invoice(self, task, invoice_id).await,
+            Effect::SpendCreditOf { property_id, resident_id } => {
+                credits::of_resident(self, task, property_id, resident_id).await
+            }
             Effect::RemindBeforeDue { invoice_id } => reminders::before_due(self, task, invoice_id).await,
             Effect::RemindOverdue { invoice_id } => reminders::overdue(self, task, invoice_id).await,
             Effect::AnnounceCharge { invoice_id } => reminders::announce(self, task, invoice_id).await,
@@ -92,9 +97,7 @@ impl Effects {
             Effect::TellWebhookDisabled { webhook_id, version } => {
                 webhooks::tell(self, task, webhook_id, version).await
             }
-            Effect::EndRetention { resident_id, until } => {
-                erasure::end_retention(self, task, resident_id, until).await
-            }
+            Effect::EndRetention { resident_id, until } => erasure::end_retention(self, task, resident_id, until).await,
         }
     }
 

@@ -139,6 +139,11 @@ impl Run<'_> {
         let credit: Credit = engine.state(organization, credit.0).await.expect("a credit");
         let credit = credit.balance.map_or(0, events::Money::amount);
         must(wrongs, credit == self.book.credit, || format!("credit is {credit}, not {}", self.book.credit));
+        // A refund or a dispute leaves the invoice open until credit comes; a claim, until it is over.
+        let open = |known: &crate::book::Invoice| known.payable() && known.claim.is_none() && !known.troubled;
+        if let Some((invoice, _)) = self.book.invoices.iter().find(|(_, known)| open(known)) {
+            must(wrongs, credit == 0, || format!("{credit} of credit lies idle while {invoice} is open"));
+        }
         let granted =
             self.granted + self.book.invoices.values().map(|invoice| invoice.overpaid - invoice.credited).sum::<i64>();
         must(wrongs, granted == credit, || format!("{granted} of credit came, {credit} is there"));

@@ -302,7 +302,7 @@ async fn without_autopay_nothing_is_charged() {
 }
 
 #[tokio::test]
-async fn credit_that_nothing_was_set_aside_of_is_not_waited_for() {
+async fn credit_that_comes_again_for_the_same_balance_is_used_too() {
     let (world, _) = World::with_autopay().await;
     world.resident_does("SetAutopayCap", json!({ "cap": world.money(5_000) })).await;
     granted(&world, 3_000).await;
@@ -313,7 +313,9 @@ async fn credit_that_nothing_was_set_aside_of_is_not_waited_for() {
     world.edit(invoice, world.today(), 13_000).await;
     world.settle_at_last().await;
     granted(&world, 2_000).await;
-    let yes = json!({ "invoice_id": invoice, "amount": world.money(10_000) });
+    world.settle_at_last().await;
+    assert_eq!((world.balance(invoice).await, world.times(invoice, "CreditApplied").await), (8_000, 2));
+    let yes = json!({ "invoice_id": invoice, "amount": world.money(8_000) });
     world.resident_does("ApproveCharge", yes).await;
     for _ in 0..3 {
         world.settle_at_last().await;

@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod charges;
 mod consent;
+mod credits;
 mod debits;
 mod departures;
 mod disputes;

@@ -10,5 +10,5 @@ pub async fn begin(pool: &PgPool, organization: OrganizationId) -> Result<Transa
         "begin isolation level repeatable read, read only; set local propty.organization = '{}'",
         organization.0
     );
-    event_store::transaction::begin_with(pool, begin).await
+    crate::transaction::begin_with(pool, begin).await
 }

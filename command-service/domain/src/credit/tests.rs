@@ -1,6 +1,6 @@
 //! What residents have in credit, and what of it is used.
 
-use events::Currency;
+use events::{Currency, InvoiceEvent};
 use proptest::prelude::*;
 
 use super::*;
@@ -119,10 +119,26 @@ fn what_is_on_its_way_to_an_invoice_is_not_sent_again() {
     let on_its_way = vec![granted(2_500), spent(1, INVOICE, 1_000, 1_000, 1_500)];
     given(on_its_way.clone()).ignores(spend(INVOICE, 1_000));
     given(on_its_way.clone()).accepts(spend(OTHER_INVOICE, 1_000), [spent(2, OTHER_INVOICE, 1_000, 1_000, 500)]);
-    // Another balance: the first has arrived.
-    given(on_its_way.clone()).accepts(spend(INVOICE, 400), [spent(2, INVOICE, 400, 400, 1_100)]);
+    // Another balance: it does not know of the first yet.
+    given(on_its_way.clone()).ignores(spend(INVOICE, 400));
+    given(on_its_way.clone()).facts(reached(1)).accepts(spend(INVOICE, 400), [spent(2, INVOICE, 400, 400, 1_100)]);
     let back = with(on_its_way, [added(1_000, 2_500, returned(1))]);
     given(back).accepts(spend(INVOICE, 1_000), [spent(2, INVOICE, 1_000, 1_000, 1_500)]);
+}
+
+/// The invoice has what was spent under this number.
+fn reached(number: u32) -> Facts {
+    let (resident_id, amount) = (RESIDENT, usd(1_000));
+    let applied = InvoiceEvent::CreditApplied { credit_id: credit(), number, resident_id, amount, balance: usd(1_000) };
+    Facts { invoice: Some(state([applied])), ..Facts::default() }
+}
+
+#[test]
+fn more_is_spent_on_the_same_balance_once_the_first_has_arrived() {
+    // 100 less 40, raised by 40, and credit again.
+    let first = vec![granted(4_000), spent(1, INVOICE, 10_000, 4_000, 0), added(2_500, 2_500, overpaid(1))];
+    given(first.clone()).facts(reached(2)).ignores(spend(INVOICE, 10_000));
+    given(first).facts(reached(1)).accepts(spend(INVOICE, 10_000), [spent(2, INVOICE, 10_000, 2_500, 0)]);
 }
 
 #[test]

@@ -248,7 +248,7 @@ impl Command for ApplyCredit {
     fn decide(self, state: &Invoice, context: &Context) -> Decision<Invoice> {
         let Self { credit_id, number, amount, .. } = self;
         let returned = context.facts.credit.as_ref().is_some_and(|credit| credit.was_returned(number));
-        if returned || state.credits.iter().any(|known| (known.credit, known.number) == (credit_id, number)) {
+        if returned || state.took(credit_id, number) {
             return Ok(vec![]);
         }
         let (terms, _) = state.payable()?;

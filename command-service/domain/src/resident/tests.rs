@@ -242,5 +242,7 @@ fn an_erasure_from_before_rules_were_recorded_ends_too() {
         retained: vec![Retained { rule: None, ..consent("2031-03-01") }],
     };
     let ended = ResidentEvent::ResidentErased { purposes: vec![Purpose::Consent], retained: vec![] };
-    given(with(resident(), [old])).at(instant("2031-03-01T00:00:00Z")).accepts(EndRetention { resident_id: RESIDENT }, [ended]);
+    given(with(resident(), [old]))
+        .at(instant("2031-03-01T00:00:00Z"))
+        .accepts(EndRetention { resident_id: RESIDENT }, [ended]);
 }

@@ -279,9 +279,7 @@ impl Command for RequestSmsCode {
             OptInRefusal::NotTheResident
             | OptInRefusal::NoSession
             | OptInRefusal::PreTicked
-            | OptInRefusal::ClaimedByImport => {
-                SmsConsentRefusal::OnlyTheResident
-            }
+            | OptInRefusal::ClaimedByImport => SmsConsentRefusal::OnlyTheResident,
         })?;
         let pending = state.pending.as_ref().ok_or(SmsConsentRefusal::NothingPending)?;
         if context.now - pending.issued_at < CODE_ON_ITS_WAY && pending.attempts < ATTEMPTS {

@@ -76,8 +76,9 @@ fn what_an_erased_resident_writes_is_not_kept_and_not_answered() {
 #[test]
 fn a_stop_after_the_erasure_is_on_record_and_a_start_brings_nothing_back() {
     let ended = taken_in(granted(), "STOP");
-    let by_word =
-        |event: &SmsConsentEvent| matches!(event, SmsConsentEvent::ConsentRevoked { cause: RevocationCause::Keyword { .. }, .. });
+    let by_word = |event: &SmsConsentEvent| {
+        matches!(event, SmsConsentEvent::ConsentRevoked { cause: RevocationCause::Keyword { .. }, .. })
+    };
     assert!(ended.iter().any(by_word), "{ended:?}");
     let again = RecordInboundText { inbound_id: InboundId(Uuid::from_u128(0x99)), ..inbound("START") };
     let state = state(with(granted(), ended));
