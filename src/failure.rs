@@ -13,7 +13,7 @@ pub enum Failure {
     Projection(#[from] projections::apply::ApplyError),
     #[error("a command was not accepted")]
     Command(#[from] command_service::Fault),
-    #[error("the log cannot be read")]
+    #[error("the log cannot be read or written")]
     Store(#[from] event_store::AppendError),
     #[error("the log cannot be audited")]
     Audit(#[from] event_store::audit::AuditError),
@@ -21,8 +21,6 @@ pub enum Failure {
     Checkpoint(#[from] event_store::checkpointer::CheckpointError),
     #[error("the bundle cannot be made")]
     Disclosure(#[from] event_store::disclosure::DisclosureError),
-    #[error("the reading cannot be put on record, so there is none")]
-    Append(#[from] event_store::AppendError),
     #[error("the keys cannot be used")]
     Key(#[from] event_store::keyring::KeyError),
     #[error("the providers cannot be reached as configured")]

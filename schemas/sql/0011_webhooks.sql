@@ -1,4 +1,5 @@
--- Webhooks out: how far each has been sent, what waits, what was tried; and the secrets that sign, wrapped by the master key.
+-- Webhooks out: how far each has been sent, what waits, what was tried; and the secrets that sign, sealed by the
+-- installation's own secret, which outlives a master key.
 set role propty_owner;
 
 create table vault.webhook_secrets (
@@ -6,7 +7,6 @@ create table vault.webhook_secrets (
     organization_id uuid not null,
     webhook_id uuid not null,
     wrapped bytea not null,
-    master_key_id text not null,
     created_at timestamptz not null default now()
 );
 create index webhook_secrets_webhook on vault.webhook_secrets (organization_id, webhook_id);

@@ -1,4 +1,4 @@
-//! The secrets that sign: made here, shown once, kept wrapped by the master key, and in no event.
+//! The secrets that sign: made here, shown once, kept sealed, and in no event.
 
 use event_store::{AppendError, Store};
 use events::{OrganizationId, SecretId, WebhookId};
@@ -25,14 +25,13 @@ pub async fn make(
     })?;
     let wrapped = store.keyring().seal_raw(&usage(organization, webhook, id), secret.expose().as_bytes())?;
     sqlx::query(
-        "insert into vault.webhook_secrets (secret_id, organization_id, webhook_id, wrapped, master_key_id)
-         values ($1, $2, $3, $4, $5)",
+        "insert into vault.webhook_secrets (secret_id, organization_id, webhook_id, wrapped)
+         values ($1, $2, $3, $4)",
     )
     .bind(id.0)
     .bind(organization.0)
     .bind(webhook.0)
     .bind(wrapped)
-    .bind(store.keyring().master_key_id())
     .execute(store.pool())
     .await?;
     Ok((id, secret))
@@ -55,7 +54,7 @@ pub async fn load(
     let mut secrets = Vec::with_capacity(rows.len());
     for (id, wrapped) in rows {
         let id = SecretId(id);
-        let text = store.keyring().open_raw(&usage(organization, webhook, id), &wrapped)?;
+        let text = store.keyring().open_raw(&usage(organization, webhook, id), &wrapped).await?;
         secrets.push((id, Secret::new(String::from_utf8_lossy(&text))));
     }
     Ok(secrets)

@@ -173,7 +173,10 @@ pub async fn keys(pool: &PgPool, erasure: &Erasure, today: NaiveDate) -> Result<
         .fetch_all(pool)
         .await?;
         found.extend(open.iter().map(|stream| {
-            left("vault.data_keys", format!("the key of the addresses on the resident's own stream {stream} is still there"))
+            left(
+                "vault.data_keys",
+                format!("the key of the addresses on the resident's own stream {stream} is still there"),
+            )
         }));
     }
     Ok(found)
@@ -193,7 +196,9 @@ pub async fn log(pool: &PgPool, erasure: &Erasure) -> Result<Vec<Leftover>, sqlx
     Ok(rows
         .iter()
         .filter(|(.., payload)| in_the_clear(payload))
-        .map(|(stream, id, version, _)| left(format!("log.events {stream}/{id}/{version}"), "a personal field is not sealed"))
+        .map(|(stream, id, version, _)| {
+            left(format!("log.events {stream}/{id}/{version}"), "a personal field is not sealed")
+        })
         .collect())
 }
 
@@ -235,8 +240,13 @@ pub async fn search(pool: &PgPool, needles: &Needles) -> Result<Vec<Leftover>, s
                 let text = value.to_string().to_lowercase();
                 needles.shown.iter().any(|needle| text.contains(needle.as_str()))
             };
-            let columns: Vec<&str> =
-                row.as_object().into_iter().flatten().filter(|(_, value)| has(value)).map(|(name, _)| &**name).collect();
+            let columns: Vec<&str> = row
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter(|(_, value)| has(value))
+                .map(|(name, _)| &**name)
+                .collect();
             found.push(left(place, format!("one of the texts stands in {}", columns.join(", "))));
         }
     }

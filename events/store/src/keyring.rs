@@ -183,9 +183,8 @@ impl Keyring {
             return Ok(plain);
         }
         // From before there was a root.
-        let former: Option<String> = sqlx::query_scalar("select rewrapping_from from engine.installation")
-            .fetch_one(&self.pool)
-            .await?;
+        let former: Option<String> =
+            sqlx::query_scalar("select rewrapping_from from engine.installation").fetch_one(&self.pool).await?;
         for key in former.into_iter().chain([self.current()]) {
             if let Ok(plain) = self.masters.unwrap(&key, usage, sealed).await {
                 return Ok(plain);

@@ -28,8 +28,8 @@ pub mod sequencer;
 pub mod signing;
 pub mod store;
 pub mod subscription;
-pub mod transaction;
 pub mod tenant;
+pub mod transaction;
 pub mod tree;
 pub mod witness;
 

@@ -7,11 +7,7 @@ use ring::{
 };
 use sqlx::PgPool;
 
-use crate::{
-    key_service::KeyService,
-    keyring::KeyError,
-    seal::SealError,
-};
+use crate::{key_service::KeyService, keyring::KeyError, seal::SealError};
 
 pub(crate) const NAME: &str = "root";
 
