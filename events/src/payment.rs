@@ -266,7 +266,7 @@ events! {
         },
         /// What Stripe reports differs from what was asked; nothing is booked until a person has looked.
         PaymentQuarantined = 1 { expected: Money, seen_amount: i64, seen_currency: String },
-        /// A manager asked for money to go back.
+        /// A manager asked for money to go back, or somebody gave it back in Stripe's dashboard.
         RefundRequested = 1 {
             refund_id: RefundId,
             /// What the resident gets back.

@@ -41,6 +41,20 @@ pub struct RecordRefund {
     pub report: RefundReport,
 }
 
+/// Records a refund that Stripe shows and that nobody asked for here: somebody gave the money back in Stripe's dashboard.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordOutsideRefund {
+    pub payment_id: PaymentId,
+    /// Stripe's `re_…`.
+    pub refund: String,
+    /// Minor units, in the payment's currency.
+    pub amount: i64,
+    /// The refund of ours that it says it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<RefundId>,
+}
+
 /// What is known of a refund.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RefundReport {
@@ -75,9 +89,16 @@ pub struct Refund {
     pub amount: Money,
     pub phase: RefundPhase,
     reversed: Money,
+    /// Stripe's `re_…`, once it is known.
+    external: Option<String>,
 }
 
 impl Refund {
+    /// What a refund that was made in Stripe's dashboard is known by here.
+    pub fn outside(payment: PaymentId, external: &str) -> RefundId {
+        RefundId::derived(payment.0, external)
+    }
+
     /// What of it left the invoice.
     pub(crate) const fn reversed(&self) -> Money {
         self.reversed
@@ -85,6 +106,11 @@ impl Refund {
 
     /// Folds one of the payment's refund events.
     pub(crate) fn evolve(refunds: &mut Vec<Self>, event: &PaymentEvent) {
+        if let PaymentEvent::RefundSucceeded { refund_id, refund: external, .. } = event
+            && let Some(refund) = refunds.iter_mut().find(|refund| refund.id == *refund_id)
+        {
+            refund.external = Some(external.clone());
+        }
         let mut set = |id: &RefundId, phase: RefundPhase, reversed: Option<Money>| {
             if let Some(refund) = refunds.iter_mut().find(|refund| refund.id == *id) {
                 refund.phase = phase;
@@ -94,7 +120,8 @@ impl Refund {
         match event {
             PaymentEvent::RefundRequested { refund_id, amount, .. } => {
                 let reversed = Money::zero(amount.currency());
-                refunds.push(Self { id: *refund_id, amount: *amount, phase: RefundPhase::Requested, reversed });
+                let (phase, external) = (RefundPhase::Requested, None);
+                refunds.push(Self { id: *refund_id, amount: *amount, phase, reversed, external });
             }
             PaymentEvent::RefundSubmitting { refund_id, .. } => set(refund_id, RefundPhase::Submitting, None),
             PaymentEvent::RefundOutcomeUnknown { refund_id, .. } => set(refund_id, RefundPhase::Unknown, None),
@@ -222,6 +249,58 @@ impl Command for SubmitRefund {
     }
 }
 
+/// The money is with the resident. The invoice's part goes first; only what is beyond it comes out of the fee.
+fn given_back(
+    state: &Payment,
+    refund_id: RefundId,
+    amount: Money,
+    refund: String,
+) -> Result<PaymentEvent, PaymentRefusal> {
+    let (invoice_id, on_invoice) = (state.quoted()?.invoice, state.on_invoice()?);
+    let reversed = if amount < on_invoice { amount } else { on_invoice };
+    Ok(PaymentEvent::RefundSucceeded { refund_id, invoice_id, amount, reversed, refund })
+}
+
+impl Command for RecordOutsideRefund {
+    type Aggregate = Payment;
+    const NAME: &'static str = "RecordOutsideRefund";
+    const ROLES: &'static [Role] = PROCESS;
+
+    fn stream(&self, _: OrganizationId) -> Uuid {
+        self.payment_id.0
+    }
+
+    /// Asked for and done in one step: what is left to give back shrinks with it, and the invoice is open again.
+    fn decide(self, state: &Payment, _: &Context) -> Decision<Payment> {
+        let quote = state.quoted()?;
+        match state.phase {
+            Phase::Succeeded => {}
+            // Nothing of it was booked: the person who looks at it sees the refund at Stripe.
+            Phase::Quarantined => return Ok(vec![]),
+            _ => return Err(PaymentRefusal::NothingToRefund),
+        }
+        let refund_id = Refund::outside(self.payment_id, &self.refund);
+        let known = |known: &Refund| {
+            known.id == refund_id
+                || Some(known.id) == self.named
+                || known.external.as_deref() == Some(self.refund.as_str())
+        };
+        if state.refunds.iter().any(known) {
+            return Ok(vec![]);
+        }
+        let amount = Money::try_new(self.amount, quote.total.currency())?;
+        if !amount.is_positive() {
+            return Err(PaymentRefusal::NothingToRefund);
+        }
+        let done = given_back(state, refund_id, amount, self.refund)?;
+        Ok(vec![PaymentEvent::RefundRequested { refund_id, amount, note: None }, done])
+    }
+
+    fn example() -> Value {
+        Value::Null
+    }
+}
+
 impl Command for RecordRefund {
     type Aggregate = Payment;
     const NAME: &'static str = "RecordRefund";
@@ -243,13 +322,7 @@ impl Command for RecordRefund {
             }
             (_, RefundPhase::Succeeded | RefundPhase::Failed)
             | (RefundReport::Unknown { .. }, RefundPhase::Unknown | RefundPhase::Requested) => None,
-            (RefundReport::Succeeded { refund }, _) => {
-                // The invoice's part goes first; only what is beyond it comes out of the fee.
-                let on_invoice = state.on_invoice()?;
-                let reversed = if known.amount < on_invoice { known.amount } else { on_invoice };
-                let (invoice_id, amount) = (quote.invoice, known.amount);
-                Some(PaymentEvent::RefundSucceeded { refund_id, invoice_id, amount, reversed, refund })
-            }
+            (RefundReport::Succeeded { refund }, _) => Some(given_back(state, refund_id, known.amount, refund)?),
             (RefundReport::Failed { code, .. }, _) => {
                 Some(PaymentEvent::RefundFailed { refund_id, amount: known.amount, code })
             }

@@ -71,6 +71,7 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<refund::RefundPayment>();
     visitor.command::<refund::SubmitRefund>();
     visitor.command::<refund::RecordRefund>();
+    visitor.command::<refund::RecordOutsideRefund>();
     visitor.command::<autopay::EnableAutopay>();
     visitor.command::<autopay::UpdateAutopayMethod>();
     visitor.command::<autopay::ReactivateAutopay>();

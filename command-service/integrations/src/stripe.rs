@@ -230,6 +230,13 @@ impl Stripe for StripeGateway {
         }
     }
 
+    async fn refunds(&self, account: &str, intent: &str) -> Outcome<Vec<RefundSnapshot>> {
+        match check_ids([account, intent]) {
+            Ok(()) => self.list_refunds(account, intent).await,
+            Err(refused) => Outcome::Refused(refused),
+        }
+    }
+
     async fn refund(&self, account: &str, refund: &str) -> Outcome<RefundSnapshot> {
         if let Err(refused) = check_ids([account, refund]) {
             return Outcome::Refused(refused);

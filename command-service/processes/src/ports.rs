@@ -193,6 +193,8 @@ pub trait Stripe: StripeMethods + StripeBooks {
     async fn create_refund(&self, request: &RefundRequest) -> Outcome<RefundSnapshot>;
     /// Looks a refund up by our id among the PaymentIntent's refunds.
     async fn find_refund(&self, account: &str, intent: &str, refund: uuid::Uuid) -> Outcome<Option<RefundSnapshot>>;
+    /// All refunds of a PaymentIntent, whoever made them.
+    async fn refunds(&self, account: &str, intent: &str) -> Outcome<Vec<RefundSnapshot>>;
     async fn refund(&self, account: &str, refund: &str) -> Outcome<RefundSnapshot>;
 }
 

@@ -3,12 +3,12 @@
 use domain::{
     Payment, StripeAccount,
     payment::Phase,
-    refund::RefundPhase,
+    refund::{RecordOutsideRefund, Refund, RefundPhase},
     stripe_account::{AccountReport, RecordStripeAccount},
 };
 use events::{OrganizationId, PaymentId, RefundId, StripeAccountId};
 use integrations::stripe::webhook::{StripeNotice, StripeObject};
-use processes::ports::Outcome;
+use processes::ports::{Outcome, RefundStatus};
 use uuid::Uuid;
 
 use super::{Verdict, ask, autopay, money, owner};
@@ -50,9 +50,14 @@ pub(super) async fn understand(effects: &Effects, raw: &[u8]) -> Result<Verdict,
     };
     match &notice.object {
         StripeObject::PaymentIntent { id, payment } => payment_intent(effects, &notice, id, *payment).await,
-        StripeObject::Charge { intent: Some(intent), .. } => payment_intent(effects, &notice, intent, None).await,
-        StripeObject::Refund { id, intent: Some(intent), refund: Some(refund) } => {
-            refund_notice(effects, &notice, id, intent, RefundId(*refund)).await
+        StripeObject::Charge { intent: Some(intent), .. } => {
+            match payment_intent(effects, &notice, intent, None).await? {
+                Verdict::Done if notice.kind == "charge.refunded" => outside_refunds(effects, &notice, intent).await,
+                verdict => Ok(verdict),
+            }
+        }
+        StripeObject::Refund { id, intent: Some(intent), refund } => {
+            refund_notice(effects, &notice, id, intent, refund.map(RefundId)).await
         }
         StripeObject::SetupIntent { id, setup, enrollment } => {
             Box::pin(autopay::setup_intent(effects, &notice, id, *setup, *enrollment)).await
@@ -112,14 +117,15 @@ async fn refund_notice(
     notice: &StripeNotice,
     external: &str,
     intent: &str,
-    id: RefundId,
+    named: Option<RefundId>,
 ) -> Result<Verdict, Fault> {
     let Some((organization, payment_id, payment)) = payment_of(effects, notice, intent, None).await? else {
         return Ok(Verdict::Ignored("not one of our payments"));
     };
-    let Some(refund) = payment.refunds.iter().find(|refund| refund.id == id) else {
-        return Ok(Verdict::Ignored("not one of our refunds"));
-    };
+    let known = |id| payment.refunds.iter().find(|refund| refund.id == id);
+    let found = named.and_then(known).or_else(|| known(Refund::outside(payment_id, external)));
+    let Some(refund) = found else { return outside_refunds(effects, notice, intent).await };
+    let id = refund.id;
     let Some(request) = payment.request.as_ref().filter(|request| Some(&request.account) == notice.account.as_ref())
     else {
         return Ok(Verdict::Ignored("from another account than the payment's"));
@@ -139,6 +145,34 @@ async fn refund_notice(
         Outcome::Refused(_) => Ok(Verdict::Ignored("stripe does not show the refund")),
         Outcome::Retry { why, .. } | Outcome::Unknown { why, .. } => Ok(Verdict::Again(why)),
     }
+}
+
+/// What somebody gave back in Stripe's dashboard: the list tells, and our own are known by what their metadata names.
+async fn outside_refunds(effects: &Effects, notice: &StripeNotice, intent: &str) -> Result<Verdict, Fault> {
+    let Some((organization, payment_id, payment)) = payment_of(effects, notice, intent, None).await? else {
+        return Ok(Verdict::Ignored("not one of our payments"));
+    };
+    let Some(request) = payment.request.as_ref().filter(|request| Some(&request.account) == notice.account.as_ref())
+    else {
+        return Ok(Verdict::Ignored("from another account than the payment's"));
+    };
+    let refunds = match effects.providers.stripe.refunds(&request.account, intent).await {
+        Outcome::Done(refunds) => refunds,
+        Outcome::Refused(_) => return Ok(Verdict::Ignored("stripe does not show the refunds")),
+        Outcome::Retry { why, .. } | Outcome::Unknown { why, .. } => return Ok(Verdict::Again(why)),
+    };
+    // One that is pending has a notice of its own when it ends.
+    for refund in refunds.into_iter().filter(|refund| refund.status == RefundStatus::Succeeded) {
+        let named = refund.refund.map(RefundId);
+        let command = RecordOutsideRefund { payment_id, refund: refund.id, amount: refund.amount, named };
+        match effects.engine.execute(command, &ask(organization, "stripe", &notice.id)).await {
+            Ok(_) => {}
+            // The notice overtook the payment's own success.
+            Err(Fault::Refused { message, .. }) => return Ok(Verdict::Again(message)),
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(Verdict::Done)
 }
 
 async fn account(effects: &Effects, notice: &StripeNotice, id: &str, gone: bool) -> Result<Verdict, Fault> {

@@ -199,3 +199,39 @@ async fn a_refund_that_came_back_after_it_had_succeeded_is_booked_back_once() {
     world.settle().await;
     assert_eq!((phase(&world, payment, again).await, world.balance(invoice).await), (RefundPhase::Succeeded, 100));
 }
+
+#[tokio::test]
+async fn what_was_given_back_in_stripes_dashboard_is_booked_once_and_not_given_again() {
+    let world = World::new().await;
+    world.community().await;
+    for kind in ["charge.refunded", "refund.created"] {
+        let payment = world.paid().await;
+        let state: Payment = world.state(payment).await;
+        let (invoice, intent) = (state.quote.expect("a quote").invoice.0, state.intent.expect("an intent"));
+        // Ours is under way at the same time, and is not taken for another.
+        let ours = requested(&world, payment).await;
+        world.stripe.script.next("create_refund", Trouble::LostAfter);
+        world.worker().drain().await.expect("a call without an answer");
+        let refund = world.stripe.refund_in_the_dashboard(&intent, 6_000);
+        let object = if kind == "refund.created" {
+            json!({ "object": "refund", "id": refund, "payment_intent": intent, "metadata": {} })
+        } else {
+            json!({ "object": "charge", "id": "ch_1", "payment_intent": intent })
+        };
+        for _ in 0..3 {
+            world.notice_of(kind, object.clone()).await;
+        }
+        world.settle_at_last().await;
+        let state: Payment = world.state(payment).await;
+        assert_eq!(state.refunds.len(), 2, "{kind}");
+        assert_eq!(phase(&world, payment, ours).await, RefundPhase::Succeeded);
+        assert_eq!((world.balance(invoice).await, world.times(invoice, "PaymentReversed").await), (6_100, 2), "{kind}");
+        assert_eq!(world.stripe.refunds(ours), 1);
+        let again = json!({
+            "payment_id": payment, "refund_id": Uuid::now_v7(), "amount": { "amount": 5_000, "currency": "CAD" }
+        });
+        assert!(world.execute(world.manager(), "RefundPayment", again).await.is_err(), "only what is left");
+        assert_eq!(state.refunds.iter().filter(|known| known.amount.amount() == 6_000).count(), 1);
+    }
+    repeats_change_nothing(&world).await;
+}

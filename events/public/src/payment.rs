@@ -109,7 +109,7 @@ public! {
             #[serde(skip_serializing_if = "Option::is_none")]
             autopay_id: Option<Uuid>,
         },
-        /// A manager asked for money to go back.
+        /// A manager asked for money to go back, or somebody gave it back in the provider's dashboard.
         RefundRequested = "payment.refund_requested" v 1 from "RefundRequested" when "For each refund." {
             payment_id: Uuid,
             refund_id: Uuid,

@@ -193,3 +193,35 @@ fn what_became_the_residents_credit_is_not_given_back_as_well() {
     let more = PaymentRefusal::MoreThanLeft { left: usd(6_383) };
     given(succeeded()).facts(facts()).refuses(refund(REFUND, Some(10_384)), more);
 }
+
+fn outside(external: &str, amount: i64, named: Option<RefundId>) -> RecordOutsideRefund {
+    RecordOutsideRefund { payment_id: PAYMENT, refund: external.into(), amount, named }
+}
+
+#[test]
+fn what_was_given_back_in_stripes_dashboard_is_a_refund_and_cannot_be_given_again() {
+    let id = Refund::outside(PAYMENT, "re_9");
+    let success = PaymentEvent::RefundSucceeded {
+        refund_id: id,
+        invoice_id: INVOICE,
+        amount: usd(10_383),
+        reversed: usd(10_000),
+        refund: "re_9".into(),
+    };
+    let story = [asked(id, 10_383), success];
+    given(succeeded()).accepts(outside("re_9", 10_383, None), story.clone());
+    let refunded = with(succeeded(), story);
+    given(refunded.clone()).ignores(outside("re_9", 10_383, None));
+    given(refunded)
+        .facts(Facts::default())
+        .refuses(refund(REFUND, Some(1)), PaymentRefusal::MoreThanLeft { left: usd(0) });
+}
+
+#[test]
+fn a_refund_of_ours_is_not_taken_for_one_of_the_dashboards() {
+    let under_way = with(succeeded(), [asked(REFUND, 5_000), intent(REFUND, 5_000)]);
+    given(under_way.clone()).ignores(outside("re_1", 5_000, Some(REFUND)));
+    // Also when its metadata was edited meanwhile.
+    given(with(under_way, [given_back(REFUND, 5_000, 5_000)])).ignores(outside("re_1", 5_000, None));
+    given(submitted()).refuses(outside("re_9", 1, None), PaymentRefusal::NothingToRefund);
+}

@@ -69,7 +69,14 @@ impl StripeGateway {
         intent: &str,
         refund: Uuid,
     ) -> Outcome<Option<RefundSnapshot>> {
-        let mut cursor: Option<String> = None;
+        match done(self.list_refunds(account, intent).await) {
+            Ok(refunds) => Outcome::Done(refunds.into_iter().find(|seen| seen.refund == Some(refund))),
+            Err(other) => other,
+        }
+    }
+
+    pub(super) async fn list_refunds(&self, account: &str, intent: &str) -> Outcome<Vec<RefundSnapshot>> {
+        let (mut refunds, mut cursor): (Vec<RefundSnapshot>, Option<String>) = (Vec::new(), None);
         for _ in 0..MOST_PAGES {
             let mut request = ListRefund::new().payment_intent(intent).limit(PAGE);
             if let Some(cursor) = cursor.take() {
@@ -82,9 +89,9 @@ impl StripeGateway {
                 Err(other) => return other,
             };
             cursor = page.data.last().map(|refund| refund.id.to_string()).filter(|_| page.has_more);
-            let found = page.data.into_iter().map(snapshot::refund).find(|seen| seen.refund == Some(refund));
-            if found.is_some() || cursor.is_none() {
-                return Outcome::Done(found);
+            refunds.extend(page.data.into_iter().map(snapshot::refund));
+            if cursor.is_none() {
+                return Outcome::Done(refunds);
             }
         }
         endless()

@@ -160,6 +160,15 @@ impl FakeStripe {
         }
     }
 
+    /// Somebody gives money back in Stripe's dashboard.
+    pub fn refund_in_the_dashboard(&self, intent: &str, amount: i64) -> String {
+        let id = format!("re_{}", Uuid::now_v7().simple());
+        let status = RefundStatus::Succeeded;
+        let refund = RefundSnapshot { id: id.clone(), status, amount, refund: None, failure: None };
+        lock(&self.books).refunds.insert(id.clone(), (intent.to_owned(), refund));
+        id
+    }
+
     pub fn change_refunds(&self, status: RefundStatus) {
         for (_, refund) in lock(&self.books).refunds.values_mut() {
             refund.status = status;
@@ -410,6 +419,15 @@ impl Stripe for FakeStripe {
             Outcome::Done(of.find(|seen| seen.refund == Some(refund)).cloned())
         };
         self.script.call("find_refund", act).await
+    }
+
+    async fn refunds(&self, _: &str, intent: &str) -> Outcome<Vec<RefundSnapshot>> {
+        let act = || {
+            let books = lock(&self.books);
+            let of = books.refunds.values().filter(|(of, _)| of == intent);
+            Outcome::Done(of.map(|(_, refund)| refund.clone()).collect())
+        };
+        self.script.call("refunds", act).await
     }
 
     async fn refund(&self, _: &str, refund: &str) -> Outcome<RefundSnapshot> {
