@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope, payment::PROCESS};
+use crate::{Actor, Aggregate, Command, Context, Decision, Facts, Need, Scope, payment::PROCESS};
 
 const MANAGERS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Operator];
 const MANAGERS_AND_SELF: &[Role] =
@@ -55,7 +55,7 @@ pub struct RenameResident {
     pub name: PersonName,
 }
 
-/// Corrects or removes the e-mail address.
+/// Corrects or removes the e-mail address. Where the resident has a home in another property, too, it is not a property's to change.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeResidentEmail {
@@ -63,7 +63,8 @@ pub struct ChangeResidentEmail {
     pub email: Option<EmailAddress>,
 }
 
-/// Corrects or removes the telephone number of the record. Never consent to be texted.
+/// Corrects or removes the telephone number of the record. Never consent to be texted. Where the resident has a home in another
+/// property, too, it is not a property's to change.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeResidentPhone {
@@ -126,6 +127,7 @@ refusals! {
         NoSuchUnit = Invalid, "there is no such unit in that property; add it first";
         NotLivingThere = Conflict, "the resident does not live in that unit";
         Erased = Conflict, "the resident's personal data was erased; register the person anew if they return";
+        LivesElsewhereToo = Forbidden, "only the resident and managers of the whole organization change how this resident is reached";
         LeftBeforeComing = Invalid, "the day of moving out is before the day of moving in";
     }
 }
@@ -172,6 +174,20 @@ impl Resident {
 
     pub fn lives_in(&self, unit: UnitId) -> bool {
         self.homes.iter().any(|home| home.unit_id == unit)
+    }
+
+    /// Whether somebody whose word counts in one property only speaks for all of the resident's homes.
+    fn lives_within(&self, actor: &Actor) -> bool {
+        actor.property.is_none_or(|own| self.homes.iter().all(|home| home.property_id == own))
+    }
+
+    /// Whoever changes how a resident is reached can sign in as them, and sees and pays what is theirs everywhere.
+    fn reachable_by(&self, actor: &Actor) -> Result<(), ResidentRefusal> {
+        if actor.role == Role::Resident || self.lives_within(actor) {
+            Ok(())
+        } else {
+            Err(ResidentRefusal::LivesElsewhereToo)
+        }
     }
 
     fn record(&self) -> Result<&Record, ResidentRefusal> {
@@ -311,6 +327,9 @@ impl Command for RegisterResident {
 /// A command that replaces one field of the record.
 macro_rules! changes {
     ($command:ident, $roles:expr, |$self:ident, $record:ident| $event:expr, $example:expr) => {
+        changes!($command, $roles, |_, _| Ok(()), |$self, $record| $event, $example);
+    };
+    ($command:ident, $roles:expr, $guard:expr, |$self:ident, $record:ident| $event:expr, $example:expr) => {
         impl Command for $command {
             type Aggregate = Resident;
             const NAME: &'static str = stringify!($command);
@@ -324,8 +343,10 @@ macro_rules! changes {
                 state.scope_of(self.resident_id)
             }
 
-            fn decide($self, state: &Resident, _: &Context) -> Decision<Resident> {
+            fn decide($self, state: &Resident, context: &Context) -> Decision<Resident> {
                 let $record = state.record()?;
+                let guard: fn(&Resident, &Actor) -> Result<(), ResidentRefusal> = $guard;
+                guard(state, &context.actor)?;
                 let event: Option<ResidentEvent> = $event;
                 Ok(event.into_iter().collect())
             }
@@ -349,6 +370,7 @@ changes!(
 changes!(
     ChangeResidentEmail,
     MANAGERS_AND_SELF,
+    Resident::reachable_by,
     |self, record| {
         let email = self.email.map(|email| contact(self.resident_id, email));
         (record.email != email).then_some(ResidentEvent::ResidentEmailChanged { email })
@@ -358,6 +380,7 @@ changes!(
 changes!(
     ChangeResidentPhone,
     MANAGERS_AND_SELF,
+    Resident::reachable_by,
     |self, record| {
         let phone = self.phone.map(|phone| contact(self.resident_id, phone));
         (record.phone != phone).then_some(ResidentEvent::ResidentPhoneChanged { phone })
@@ -402,9 +425,13 @@ impl Command for MoveResidentIn {
     }
 
     fn decide(self, state: &Resident, context: &Context) -> Decision<Resident> {
-        // Whoever manages one property only cannot fetch a person out of another: their record would come along.
-        if context.actor.property.is_some_and(|own| !state.properties.contains(&own)) {
-            return Err(ResidentRefusal::NotFound);
+        // Whoever manages one property only cannot fetch a person out of another, also not one who lived here once: their record,
+        // and with it their account, would come along.
+        if let Some(own) = context.actor.property {
+            let gone = !state.homes.is_empty() && state.homes.iter().all(|home| home.property_id != own);
+            if gone || !state.properties.contains(&own) {
+                return Err(ResidentRefusal::NotFound);
+            }
         }
         state.record()?;
         unit_exists(&self.home, context)?;

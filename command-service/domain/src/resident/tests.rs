@@ -169,6 +169,45 @@ fn managers_of_one_property_cannot_fetch_a_resident_out_of_another() {
         .refuses(fetch, ResidentRefusal::NotFound);
 }
 
+const ELSEWHERE: PropertyId = PropertyId(Uuid::from_u128(9));
+
+/// They moved on to another property.
+fn moved_on() -> Vec<ResidentEvent> {
+    let home = Home { property_id: ELSEWHERE, unit_id: OTHER_UNIT, tenure: Tenure::Owner, on: day("2026-03-02") };
+    with(resident(), [moved_in(home), moved_out("2026-03-01")])
+}
+
+fn manager() -> Actor {
+    Actor { property: Some(PROPERTY), ..Actor::of(Role::PropertyManager) }
+}
+
+#[test]
+fn managers_of_a_former_home_cannot_fetch_a_resident_back_from_where_they_live_now() {
+    let back = MoveResidentIn { resident_id: RESIDENT, home: Home { on: day("2026-04-01"), ..register().home } };
+    given(moved_on()).facts(community()).by(manager()).refuses(back.clone(), ResidentRefusal::NotFound);
+    given(moved_on()).facts(community()).accepts(back.clone(), [moved_in(back.home)]);
+    // Who lives nowhere may come back, and who lives here may take another unit.
+    let left = with(resident(), [moved_out("2026-03-01")]);
+    given(left).facts(community()).by(manager()).accepts(back.clone(), [moved_in(back.home)]);
+    given(resident()).facts(community()).by(manager()).ignores(back);
+}
+
+#[test]
+fn managers_of_one_of_two_homes_do_not_change_how_the_resident_is_reached() {
+    let second = Home { property_id: ELSEWHERE, unit_id: OTHER_UNIT, tenure: Tenure::Owner, on: day("2026-03-02") };
+    let both = with(resident(), [moved_in(second)]);
+    let email = ChangeResidentEmail { resident_id: RESIDENT, email: None };
+    let phone = ChangeResidentPhone { resident_id: RESIDENT, phone: Some(from("+13055550143")) };
+    given(both.clone()).by(manager()).refuses(email.clone(), ResidentRefusal::LivesElsewhereToo);
+    given(both.clone()).by(manager()).refuses(phone, ResidentRefusal::LivesElsewhereToo);
+    let changed = [ResidentEvent::ResidentEmailChanged { email: None }];
+    given(resident()).by(manager()).accepts(email.clone(), changed.clone());
+    for actor in [Actor::of(Role::OrganizationManager), Actor { resident: Some(RESIDENT), ..Actor::of(Role::Resident) }]
+    {
+        given(both.clone()).by(actor).accepts(email.clone(), changed.clone());
+    }
+}
+
 #[test]
 fn erasure_destroys_contact_and_keeps_what_the_law_wants() {
     let erase = EraseResident { resident_id: RESIDENT };
