@@ -315,10 +315,14 @@ async fn credit_that_comes_again_for_the_same_balance_is_used_too() {
     granted(&world, 2_000).await;
     world.settle_at_last().await;
     assert_eq!((world.balance(invoice).await, world.times(invoice, "CreditApplied").await), (8_000, 2));
-    let yes = json!({ "invoice_id": invoice, "amount": world.money(8_000) });
-    world.resident_does("ApproveCharge", yes).await;
-    for _ in 0..3 {
-        world.settle_at_last().await;
+    // The yes to the question that was asked before is none to the new amount.
+    for amount in [10_000, 8_000] {
+        world.is_not_charged(invoice).await;
+        let yes = json!({ "invoice_id": invoice, "amount": world.money(amount) });
+        world.resident_does("ApproveCharge", yes).await;
+        for _ in 0..3 {
+            world.settle_at_last().await;
+        }
     }
     world.is_charged_once(invoice).await;
     assert_eq!((world.charges(invoice).await, world.balance(invoice).await), ((1, 1), 0));
