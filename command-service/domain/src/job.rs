@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use crate::{Aggregate, Command, Context, Decision, Facts, Need, Scope, payment::PROCESS};
 
-/// The items of one job.
-const MOST: usize = 10_000;
+/// The items of one job: what its event takes stays below the megabyte that event stores elsewhere take at once.
+const MOST: usize = 5_000;
 const MANAGERS: &[Role] = &[Role::OrganizationManager, Role::PropertyAdmin, Role::PropertyManager, Role::Operator];
 
 /// Drafts the same invoice for many units, to be reviewed before publication.
@@ -29,7 +29,7 @@ pub struct DraftInvoices {
     pub description: Option<Paragraphs>,
     pub lines: Vec<InvoiceLine>,
     pub due_on: NaiveDate,
-    #[schemars(length(min = 1, max = 10_000))]
+    #[schemars(length(min = 1, max = 5_000))]
     pub targets: Vec<DraftTarget>,
 }
 
@@ -39,7 +39,7 @@ pub struct DraftInvoices {
 pub struct PublishInvoices {
     pub job_id: JobId,
     pub property_id: PropertyId,
-    #[schemars(length(min = 1, max = 10_000))]
+    #[schemars(length(min = 1, max = 5_000))]
     pub invoices: Vec<InvoiceId>,
     #[serde(default = "yes")]
     pub notify: bool,
@@ -308,12 +308,28 @@ mod tests {
     }
 
     #[test]
-    fn a_job_has_one_to_ten_thousand_items_each_once() {
-        for bad in [invoices(0), invoices(10_001)] {
+    fn a_job_has_one_to_five_thousand_items_each_once() {
+        for bad in [invoices(0), invoices(5_001)] {
             given([]).facts(community()).refuses(publish(bad), JobRefusal::WrongSize);
         }
         given([]).facts(community()).refuses(publish(vec![INVOICE, INVOICE]), JobRefusal::ItemTwice);
-        given([]).facts(community()).accepts(publish(invoices(10_000)), [started(invoices(10_000))]);
+        given([]).facts(community()).accepts(publish(invoices(5_000)), [started(invoices(5_000))]);
+    }
+
+    /// Event stores elsewhere take a megabyte at once.
+    #[test]
+    fn the_event_of_the_largest_job_stays_below_a_megabyte() {
+        let target = DraftTarget { invoice_id: INVOICE, unit_id: UNIT, resident_id: RESIDENT };
+        let work = JobWork::DraftInvoices {
+            property_id: PROPERTY,
+            title: from("March"),
+            description: Some(from(&"\u{e9}".repeat(2000))),
+            lines: vec![line(usd(10_000)); 100],
+            due_on: day("2026-03-31"),
+            targets: vec![target; MOST],
+        };
+        let event = serde_json::to_vec(&JobEvent::JobStarted { property_id: PROPERTY, work }).expect("JSON");
+        assert!(event.len() < 1 << 20, "{} bytes", event.len());
     }
 
     #[test]

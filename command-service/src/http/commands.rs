@@ -12,7 +12,7 @@ use poem::{
 use serde_json::{Value, json as object};
 use uuid::Uuid;
 
-use super::{CommandState, ask, endpoints, json, respond};
+use super::{CommandState, KNOWN, ask, endpoints, json, respond};
 use crate::{Engine, Fault, engine::answer_json};
 
 #[handler]
@@ -28,7 +28,7 @@ pub async fn execute(
     entry.ok_or_else(|| Problem::from(crate::Fault::UnknownCommand))?;
     let ask = ask(&caller, request)?;
     let organization = ask.organization;
-    let body = json(request, body).await?;
+    let body = json(request, body, &KNOWN).await?;
     endpoints::judge_command(&name, &body, effects.providers.webhooks.targets())?;
     let answer = effects.registry.execute(&effects.engine, &name, body, ask).await?;
     let mut told = answer_json(&answer);

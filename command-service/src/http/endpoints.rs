@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{CommandState, respond, typed};
+use super::{CommandState, KNOWN, respond, typed};
 use crate::{Answer, Ask, courier::secrets, engine::answer_json};
 
 /// Who decides where events go.
@@ -98,7 +98,7 @@ pub async fn register(
     body: Body,
 ) -> Result<Response, Problem> {
     caller.admit(ROLES)?;
-    let wanted: NewWebhook = typed(request, body).await?;
+    let wanted: NewWebhook = typed(request, body, &KNOWN).await?;
     let ask = fresh(request, &caller)?;
     let effects = &state.effects;
     let targets = effects.providers.webhooks.targets();
@@ -122,7 +122,7 @@ pub async fn rotate(
 ) -> Result<Response, Problem> {
     caller.admit(ROLES)?;
     let webhook_id = WebhookId(id.parse().map_err(|_| Problem::missing("there is no such webhook"))?);
-    let wanted: NewSecret = typed(request, body).await?;
+    let wanted: NewSecret = typed(request, body, &KNOWN).await?;
     let ask = fresh(request, &caller)?;
     let effects = &state.effects;
     // It counts only once the webhook names it: made for another's webhook, it opens nothing.

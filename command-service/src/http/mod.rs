@@ -25,16 +25,24 @@ use crate::{Ask, Expect, effects::Effects};
 pub use sign_in::SignInLimits;
 pub use tokens::issue_token;
 
-/// The largest command that is read: a job of 10,000 items fits.
+/// The largest command that is read: a job of 5,000 items fits.
 const LARGEST: usize = 4 * 1024 * 1024;
 /// The largest webhook.
 const LARGEST_WEBHOOK: usize = 512 * 1024;
 /// How much of a browser's name of itself is kept.
 const LONGEST_AGENT: usize = 300;
-/// How long a body may take to arrive.
-const SLOWEST: Duration = Duration::from_secs(20);
-/// Bodies that are read at once; more wait their turn.
-static READING: Semaphore = Semaphore::const_new(64);
+
+/// Bodies of one kind of sender that are read at once; more wait their turn.
+struct Desk {
+    places: Semaphore,
+    /// How long a body may take to arrive, and a place to come free.
+    slowest: Duration,
+}
+
+/// Those who have shown who they are.
+static KNOWN: Desk = Desk { places: Semaphore::const_new(64), slowest: Duration::from_secs(20) };
+/// Anybody: however many there are, and however slow, they keep nobody else waiting.
+static STRANGERS: Desk = Desk { places: Semaphore::const_new(128), slowest: Duration::from_secs(5) };
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -112,14 +120,14 @@ fn expect(request: &poem::Request) -> Result<Expect, Problem> {
 }
 
 /// The body as JSON, within bounds.
-async fn json(request: &poem::Request, body: Body) -> Result<Value, Problem> {
+async fn json(request: &poem::Request, body: Body, desk: &Desk) -> Result<Value, Problem> {
     let kind = request.content_type().unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     // Also what keeps a page of another site from sending a form with a session's cookie.
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Problem::unsupported_media_type());
     }
-    let bytes = bytes(body, LARGEST).await?;
+    let bytes = desk.bytes(body, LARGEST).await?;
     let value: Value =
         serde_json::from_slice(&bytes).map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
     if has_nul(&value) {
@@ -138,19 +146,22 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
-async fn bytes(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
-    // Never closed, so a place always comes.
-    let _place = READING.acquire().await;
-    match timeout(SLOWEST, body.into_bytes_limit(limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(Problem::too_large(limit)),
-        Ok(Err(error)) => Err(Problem::malformed(error.to_string())),
-        Err(_) => Err(Problem::malformed("the body did not arrive in time")),
+impl Desk {
+    async fn bytes(&self, body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+        let Ok(Ok(_place)) = timeout(self.slowest, self.places.acquire()).await else {
+            return Err(Problem::unavailable("busy", "too many requests are arriving at once; send it again", 1));
+        };
+        match timeout(self.slowest, body.into_bytes_limit(limit)).await {
+            Ok(Ok(bytes)) => Ok(bytes.to_vec()),
+            Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(Problem::too_large(limit)),
+            Ok(Err(error)) => Err(Problem::malformed(error.to_string())),
+            Err(_) => Err(Problem::malformed("the body did not arrive in time")),
+        }
     }
 }
 
-async fn typed<T: DeserializeOwned>(request: &poem::Request, body: Body) -> Result<T, Problem> {
-    let value = json(request, body).await?;
+async fn typed<T: DeserializeOwned>(request: &poem::Request, body: Body, desk: &Desk) -> Result<T, Problem> {
+    let value = json(request, body, desk).await?;
     serde_path_to_error::deserialize(value).map_err(|error| {
         Problem::invalid("invalid-request", error.inner().to_string()).with("at", error.path().to_string().into())
     })

@@ -10,7 +10,7 @@ use events::{
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use serde::Deserialize;
 
-use super::{CommandState, respond, typed};
+use super::{CommandState, KNOWN, respond, typed};
 use crate::{
     Fault,
     effects::{facts_of_property, preview_of},
@@ -71,7 +71,7 @@ pub async fn preview(
     body: Body,
 ) -> Result<Response, Problem> {
     caller.admit(ROLES)?;
-    let wanted: Wanted = typed(request, body).await?;
+    let wanted: Wanted = typed(request, body, &KNOWN).await?;
     let (effects, organization) = (&state.effects, caller.organization);
     let missing = || Problem::missing("there is no such property");
     // Another organization's is to us what does not exist, to the word; so is what a role of a property does not reach.

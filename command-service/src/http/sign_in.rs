@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CommandState, respond, typed};
+use super::{CommandState, STRANGERS, respond, typed};
 use crate::{Ask, Engine, Fault};
 
 /// Links that one mailbox may ask for within the window.
@@ -65,7 +65,7 @@ struct SessionRequest {
 /// Always 202: whether the address is known is nobody's business.
 #[handler]
 pub async fn request_link(state: Data<&CommandState>, request: &Request, body: Body) -> Result<Response, Problem> {
-    let wanted: LinkRequest = typed(request, body).await?;
+    let wanted: LinkRequest = typed(request, body, &STRANGERS).await?;
     let client = state.authenticator.address(request).unwrap_or_default();
     state.sign_in_limits.admit(&format!("client/{client}"), MOST_PER_CLIENT)?;
     state.sign_in_limits.admit(&format!("mailbox/{}", wanted.email.normalized()), MOST_PER_MAILBOX)?;
@@ -110,7 +110,7 @@ pub async fn open(
     jar: &CookieJar,
     body: Body,
 ) -> Result<Response, Problem> {
-    let wanted: SessionRequest = typed(request, body).await?;
+    let wanted: SessionRequest = typed(request, body, &STRANGERS).await?;
     let credentials = &state.effects.credentials;
     let invalid = || Problem::invalid("invalid-link", "the link is not valid; ask for a new one");
     let id = credentials.check_link(&wanted.link).ok_or_else(invalid)?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CommandState, respond, typed};
+use super::{CommandState, KNOWN, respond, typed};
 use crate::{Ask, Fault, engine::Engine};
 
 /// Who may hand out tokens.
@@ -54,7 +54,7 @@ pub async fn issue(
     body: Body,
 ) -> Result<Response, Problem> {
     caller.admit(ROLES)?;
-    let wanted: NewTokenRequest = typed(request, body).await?;
+    let wanted: NewTokenRequest = typed(request, body, &KNOWN).await?;
     let mut ask = super::ask(&caller, request)?;
     // A secret cannot be shown twice, so a repeated key cannot be answered.
     if ask.idempotency_key.take().is_some() {

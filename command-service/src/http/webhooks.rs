@@ -6,12 +6,12 @@ use integrations::{resend, stripe, twilio};
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use serde_json::json;
 
-use super::{CommandState, LARGEST_WEBHOOK, bytes, respond};
+use super::{CommandState, LARGEST_WEBHOOK, STRANGERS, respond};
 use crate::intake;
 
 #[handler]
 pub async fn from_stripe(state: Data<&CommandState>, request: &Request, body: Body) -> Result<Response, Problem> {
-    let raw = bytes(body, LARGEST_WEBHOOK).await?;
+    let raw = STRANGERS.bytes(body, LARGEST_WEBHOOK).await?;
     let providers = &state.effects.providers;
     stripe::webhook::verify(&raw, request.header("stripe-signature"), &providers.stripe_webhook_secrets, Utc::now())
         .map_err(|problem| Problem::malformed(format!("the signature is not accepted: {problem}")))?;
@@ -22,7 +22,7 @@ pub async fn from_stripe(state: Data<&CommandState>, request: &Request, body: Bo
 
 #[handler]
 pub async fn from_resend(state: Data<&CommandState>, request: &Request, body: Body) -> Result<Response, Problem> {
-    let raw = bytes(body, LARGEST_WEBHOOK).await?;
+    let raw = STRANGERS.bytes(body, LARGEST_WEBHOOK).await?;
     let providers = &state.effects.providers;
     let headers = resend::webhook::SvixHeaders {
         id: request.header("svix-id"),
@@ -38,7 +38,7 @@ pub async fn from_resend(state: Data<&CommandState>, request: &Request, body: Bo
 /// Callbacks about texts, and texts of people. The answer is empty in Twilio's own language: we answer texts ourselves.
 #[handler]
 pub async fn from_twilio(state: Data<&CommandState>, request: &Request, body: Body) -> Result<Response, Problem> {
-    let raw = bytes(body, LARGEST_WEBHOOK).await?;
+    let raw = STRANGERS.bytes(body, LARGEST_WEBHOOK).await?;
     let providers = &state.effects.providers;
     let path_and_query = request.uri().path_and_query().map_or("/", |known| known.as_str());
     let received = twilio::webhook::Received {

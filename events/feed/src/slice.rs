@@ -244,7 +244,9 @@ impl Reader {
             Belongs::Opening => property = openings.get(&(read.stream, read.stream_id)).copied().flatten(),
             Belongs::Residency => {
                 property = read.told.property;
-                let moves = moves.get(&read.stream_id).map(Vec::as_slice).unwrap_or_default();
+                // Where somebody lives now is nothing for those who manage a former home.
+                let moves = moves.get(&read.stream_id).filter(|_| property.is_none());
+                let moves = moves.map(Vec::as_slice).unwrap_or_default();
                 homes.extend(
                     moves.iter().filter(|(version, _)| *version <= read.version).map(|(_, property)| *property),
                 );

@@ -93,7 +93,8 @@ impl Follower {
         Ok(position)
     }
 
-    /// Up to `limit` events after a global position; none of a history that waits for a person's word.
+    /// Up to `limit` events after a global position; none of a history that waits for a person's word, or that is not the one
+    /// that was followed so far.
     pub async fn page(&self, after: i64, limit: i64) -> Result<Vec<StoredEvent>, sqlx::Error> {
         // Row by row, by the index: see `Subscription::page`.
         let rows = sqlx::query(
@@ -108,11 +109,13 @@ impl Follower {
                  limit 1
              ) stored
              where entry.global_position > $1 and entry.global_position <= $1 + $2
-                 and not exists (select from engine.installation where quarantined_since is not null)
+                 and exists (select from engine.installation here join engine.mirrors known using (incarnation)
+                             where here.quarantined_since is null and known.name = $3)
              order by entry.global_position",
         )
         .bind(after)
         .bind(limit)
+        .bind(&self.name)
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(stored).collect()

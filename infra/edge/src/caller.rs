@@ -154,7 +154,9 @@ impl Authenticator {
         match &self.address_header {
             Some(name) => {
                 // The last entry is the one that our own proxy wrote; earlier ones are whatever the client sent.
-                let last = request.header(name.as_str())?.rsplit(',').next()?.trim();
+                // A proxy may also have written it as a header of its own below the client's.
+                let last = request.headers().get_all(name.as_str()).iter().next_back()?;
+                let last = last.to_str().ok()?.rsplit(',').next()?.trim();
                 last.parse::<IpAddr>().ok().map(|address| address.to_string())
             }
             None => request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()),

@@ -1,11 +1,11 @@
 //! The HTTP server and its health pages.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use poem::{
     Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler,
     http::StatusCode,
-    listener::{Acceptor, Listener, TcpListener},
+    listener::{Acceptor, TcpAcceptor},
     web::Data,
 };
 use sqlx::PgPool;
@@ -16,6 +16,8 @@ use crate::{Host, HostError, Stop};
 const GRACE: Duration = Duration::from_secs(10);
 /// A connection that says nothing is closed.
 const IDLE: Duration = Duration::from_secs(60);
+/// So is one whose other end takes nothing of what it asked for. An answer that nobody reads would otherwise keep its place for ever.
+const UNREAD_MS: u32 = 60_000;
 
 #[derive(Debug, Clone)]
 struct Health {
@@ -32,7 +34,7 @@ where
     allow_many_connections();
     let listen = host.settings.listen;
     let failed = |source| HostError::Listen { address: listen.to_string(), source };
-    let acceptor = TcpListener::bind(listen).into_acceptor().await.map_err(failed)?;
+    let acceptor = listener(listen).await.and_then(TcpAcceptor::from_tokio).map_err(failed)?;
     let address = acceptor.local_addr().first().and_then(|local| local.as_socket_addr().copied()).unwrap_or(listen);
     let health = Health { pool: host.database.engine.clone(), stopping: stop.told() };
     let app = Route::new()
@@ -52,6 +54,14 @@ where
         }
     });
     Ok(address)
+}
+
+/// Listens; what is accepted inherits the options.
+async fn listener(listen: SocketAddr) -> io::Result<tokio::net::TcpListener> {
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    #[cfg(target_os = "linux")]
+    rustix::net::sockopt::set_tcp_user_timeout(&listener, UNREAD_MS)?;
+    Ok(listener)
 }
 
 /// Thousands may follow the event stream, each on a connection: as many files as the system lets us open.
@@ -78,4 +88,20 @@ async fn ready(health: Data<&Health>) -> Response {
         (StatusCode::SERVICE_UNAVAILABLE, "the database is not reachable\n")
     };
     text.with_status(status).into_response()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_takes_nothing_is_given_up_by_the_system() -> io::Result<()> {
+        let listener = listener(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let _client = TcpStream::connect(listener.local_addr()?).await?;
+        let (accepted, _) = listener.accept().await?;
+        assert_eq!(rustix::net::sockopt::tcp_user_timeout(&accepted)?, UNREAD_MS);
+        Ok(())
+    }
 }

@@ -35,6 +35,9 @@ use crate::{
     server::Order,
 };
 
+/// As servers are configured by default.
+const MOST_BYTES: usize = 1 << 20;
+
 /// Shared by all connections and by the test.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
@@ -105,6 +108,9 @@ impl Streams for Service {
                     data: message.data,
                 });
             }
+        }
+        if events.iter().map(|event| event.data.len() + event.metadata.len()).sum::<usize>() > MOST_BYTES {
+            return Err(Status::invalid_argument("Maximum Append Size of 1048576 Exceeded."));
         }
         let stream = String::from_utf8_lossy(&options.stream_identifier.unwrap_or_default().stream_name).into_owned();
         let expected = match options.expected_stream_revision {

@@ -171,6 +171,10 @@ impl Mirror {
                     _ = stop.changed() => {}
                     _ = timeout(LOOK, head.wait_for(|head| *head > position)) => {}
                 }
+                // Perhaps there is nothing because the log is another one now.
+                if self.follower.begin().await? != position {
+                    return Ok(());
+                }
                 continue;
             };
             let dense = page.iter().zip(position + 1..).all(|(event, expected)| event.global_position == expected);

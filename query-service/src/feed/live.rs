@@ -25,6 +25,8 @@ const BYTES: usize = 4 << 20;
 const READERS: usize = 2000;
 /// How soon the log is looked at again: what happens meanwhile is told together.
 const GATHER: Duration = Duration::from_millis(10);
+/// When what was announced is not there yet.
+const BEHIND: Duration = Duration::from_millis(100);
 /// When nothing has wakened it.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -170,9 +172,14 @@ async fn follow(feed: Weak<Inner>, tail: Weak<Tail>, mut head: watch::Receiver<i
             match feed.read(&Wanted::all(tail.organization), until, i64::MAX, MOST).await {
                 Ok(slice) if slice.complete > until => {
                     tail.grow(slice.shown, slice.complete);
-                    if slice.complete == slice.head {
+                    if slice.complete == slice.head && slice.complete >= *tail.head.borrow() {
                         break;
                     }
+                }
+                // Another replica told of the head than answers now: this one has yet to get there.
+                Ok(slice) if *tail.head.borrow() > slice.complete => {
+                    drop((tail, feed));
+                    sleep(BEHIND).await;
                 }
                 Ok(_) => break,
                 Err(problem) if problem.status() == 410 => {

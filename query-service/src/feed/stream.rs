@@ -7,7 +7,7 @@ use futures_util::{Stream, stream};
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{Exporting, Feed, MOST, Shown, Slice, Wanted, live::Seat};
@@ -20,6 +20,8 @@ const RENEW: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 /// Events in one piece of a stream: what a reader that does not read holds in memory.
 const PIECE: i64 = 200;
+/// How soon a replica is asked again that is not as far as another was.
+const BEHIND: Duration = Duration::from_millis(100);
 
 /// Whether the reader of a long answer may still read it.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub struct Export {
     feed: Feed,
     wanted: Arc<Wanted>,
     until: i64,
+    /// Where the last slice began.
+    reached: Option<i64>,
     /// Read while what came before is on its way; at most one.
     ahead: Option<JoinHandle<Result<Slice, Problem>>>,
     /// Whose answer it is, and its place among the organization's; nobody's at the shell.
@@ -66,7 +70,7 @@ impl Drop for Export {
 
 impl Export {
     pub fn new(feed: Feed, wanted: Wanted, after: i64, until: i64, watched: Option<(Watched, Exporting)>) -> Self {
-        let mut export = Self { feed, wanted: Arc::new(wanted), until, ahead: None, watched };
+        let mut export = Self { feed, wanted: Arc::new(wanted), until, reached: None, ahead: None, watched };
         export.read_on(after);
         export
     }
@@ -76,7 +80,15 @@ impl Export {
             return;
         }
         let (feed, wanted, until) = (self.feed.clone(), self.wanted.clone(), self.until);
-        self.ahead = Some(tokio::spawn(async move { feed.slice(&wanted, after, until, MOST).await }));
+        // Another replica told of the end than answers now: this one has yet to get there.
+        let pause = self.reached == Some(after);
+        self.reached = Some(after);
+        self.ahead = Some(tokio::spawn(async move {
+            if pause {
+                sleep(BEHIND).await;
+            }
+            feed.slice(&wanted, after, until, MOST).await
+        }));
     }
 
     /// The next lines; an error ends the answer in its middle, so that nobody takes it for complete.

@@ -225,6 +225,9 @@ async fn a_propertys_token_sees_its_own_and_is_as_complete_as_everybody() {
     let news = page(&world, "meadow", &format!("?after={after}")).await;
     assert_eq!(positions(news["events"].as_array().expect("events")), [after + 2, after + 3]);
     assert_eq!(news["events"][1]["type"], "org.propty.resident.erased.v1");
+    // Where somebody has moved to is nothing for those who manage a former home.
+    let former = page(&world, "harbor", &format!("?after={after}")).await;
+    assert_eq!(positions(former["events"].as_array().expect("events")), [after + 1, after + 3]);
 }
 
 #[tokio::test]

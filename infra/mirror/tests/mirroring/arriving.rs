@@ -70,6 +70,19 @@ async fn consecutive_events_of_a_stream_travel_together() {
     assert_eq!(double.appends(), 3, "450 events in batches of 200");
 }
 
+/// The server takes a megabyte at once.
+#[tokio::test]
+async fn large_events_travel_in_several_appends() {
+    let (world, double) = (World::new().await, Double::start().expect("a double"));
+    let text = "x".repeat(300_000);
+    world.append(Uuid::now_v7(), "invoice", Uuid::now_v7(), 1, &[&text; 5]).await;
+    let working = Working::start(world.mirror("kurrentdb", &double));
+    world.caught_up("kurrentdb").await;
+    working.stop().await;
+    world.assert_mirrored(&double).await;
+    assert_eq!(double.appends(), 5);
+}
+
 #[tokio::test]
 async fn two_mirrors_take_turns() {
     let (world, double) = (World::new().await, Double::start().expect("a double"));

@@ -113,6 +113,7 @@ async fn a_restored_log_is_not_mirrored_on() {
     superuser.execute("update engine.installation set incarnation = incarnation + 1").await.expect("a new incarnation");
     world.append(organization, "invoice", id, 3, &["three"]).await;
     let error = working.end().await;
+    assert_eq!(double.all().len(), 2, "what the new history says was not sent");
     assert!(matches!(error, MirrorError::Restored(_)), "{error:?}");
     assert!(error.explain().contains("incarnation 1, the log of 2"), "{}", error.explain());
     // A log that is shorter than what was acknowledged.
