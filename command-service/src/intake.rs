@@ -37,6 +37,8 @@ pub async fn store(effects: &Effects, provider: &str, external_id: &str, raw: &[
 
 enum Verdict {
     Done,
+    /// And nothing of it is to be kept: it came from somebody who was erased.
+    Forgotten,
     Ignored(&'static str),
     Again(String),
 }
@@ -68,8 +70,9 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
         // A panic concerns this webhook only: its neighbours are understood, and the worker goes on.
         let verdict = AssertUnwindSafe(understand(effects, &provider, body)).catch_unwind().await;
         let verdict = verdict.unwrap_or_else(|_| Ok(Verdict::Again("understanding it panicked".to_owned())));
+        let forget = matches!(verdict, Ok(Verdict::Forgotten));
         let (state, note, after) = match verdict {
-            Ok(Verdict::Done) => ("done", None, Duration::ZERO),
+            Ok(Verdict::Done | Verdict::Forgotten) => ("done", None, Duration::ZERO),
             Ok(Verdict::Ignored(why)) => ("ignored", Some(why.to_owned()), Duration::ZERO),
             Ok(Verdict::Again(why)) => ("received", Some(why), backoff(attempts)),
             Err(fault) if fault.is_final() => ("ignored", Some(fault.to_string()), Duration::ZERO),
@@ -77,7 +80,7 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
         };
         // A day of trying is enough; polling has converged meanwhile, and the row stays for a person.
         let state = if state == "received" && attempts > 300 { "failed" } else { state };
-        Ok::<_, sqlx::Error>(Understood { provider, external_id, state, note, after })
+        Ok::<_, sqlx::Error>(Understood { provider, external_id, state, note, after, forget })
     });
     let mut understood = Vec::with_capacity(count);
     for one in futures_util::future::join_all(work).await {
@@ -109,6 +112,8 @@ struct Understood {
     state: &'static str,
     note: Option<String>,
     after: Duration,
+    /// Its body is emptied.
+    forget: bool,
 }
 
 /// Empties what was understood a week ago: a webhook's body may name people.
@@ -158,9 +163,10 @@ async fn finish(pool: &PgPool, understood: &[Understood]) -> Result<(), sqlx::Er
     }
     sqlx::query(
         "update engine.webhooks known set state = news.state, note = news.note,
-             retry_at = now() + make_interval(secs => news.after)
-         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[])
-             as news (provider, external_id, state, note, after)
+             retry_at = now() + make_interval(secs => news.after),
+             body = case when news.forget then '' else known.body end
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::bool[])
+             as news (provider, external_id, state, note, after, forget)
          where known.provider = news.provider and known.external_id = news.external_id",
     )
     .bind(understood.iter().map(|one| one.provider.as_str()).collect::<Vec<_>>())
@@ -168,6 +174,7 @@ async fn finish(pool: &PgPool, understood: &[Understood]) -> Result<(), sqlx::Er
     .bind(understood.iter().map(|one| one.state).collect::<Vec<_>>())
     .bind(understood.iter().map(|one| one.note.as_deref()).collect::<Vec<_>>())
     .bind(understood.iter().map(|one| one.after.as_secs_f64()).collect::<Vec<_>>())
+    .bind(understood.iter().map(|one| one.forget).collect::<Vec<_>>())
     .execute(pool)
     .await
     .map(|_| ())

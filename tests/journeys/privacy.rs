@@ -21,7 +21,7 @@ const CONTACTS: [&str; 6] = [
 const WORDS: [&str; 3] = ["ultramarine gutter", "peregrine nest", "kingfisher"];
 
 /// Every row of a schema's tables as text, with the table's name before it.
-async fn rows(world: &World, schema: &str) -> Vec<String> {
+pub async fn rows(world: &World, schema: &str) -> Vec<String> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname like $1 order by 1",
     )
@@ -49,7 +49,7 @@ fn hex(text: &str) -> String {
 }
 
 /// Fails if any text has any of the words, in the clear or as a binary column shows it.
-fn assert_without(what: &str, texts: &[String], words: &[String]) {
+pub fn assert_without(what: &str, texts: &[String], words: &[String]) {
     for text in texts {
         let lower = text.to_lowercase();
         for word in words {
@@ -59,7 +59,7 @@ fn assert_without(what: &str, texts: &[String], words: &[String]) {
     }
 }
 
-fn owned(words: &[&str]) -> Vec<String> {
+pub fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
@@ -108,7 +108,7 @@ fn the_scan_for_card_numbers_finds_them() {
 }
 
 /// Enters a person in a unit of their own.
-async fn move_in(world: &World, label: &str, person: Value) -> Resident {
+pub async fn move_in(world: &World, label: &str, person: Value) -> Resident {
     let property = world.first.property("Maple Court").clone();
     let (unit, id) = (Uuid::now_v7(), Uuid::now_v7());
     let manager = &world.first.manager;

@@ -12,7 +12,7 @@ use crate::world::{Client, Options, PATIENCE, Resident, World};
 const NUMBER: &str = "+12125550143";
 
 /// Two in the afternoon in New York: permitted wherever somebody may be.
-async fn afternoon(world: &World) {
+pub async fn afternoon(world: &World) {
     let zone = TimeZone::parse("America/New_York").expect("a zone");
     let today = zone.day_of(Utc::now());
     let at = |day| zone.at_hour(day, 14);
@@ -21,14 +21,14 @@ async fn afternoon(world: &World) {
 }
 
 /// What a phone shows, oldest first.
-async fn phone(world: &World, number: &str) -> Vec<Value> {
+pub async fn phone(world: &World, number: &str) -> Vec<Value> {
     let mut texts: Vec<Value> =
         world.sandbox.objects("twilio/messages").await.into_iter().map(|row| row["message"].clone()).collect();
     texts.retain(|text| text["to"] == number);
     texts
 }
 
-async fn until_text(world: &World, number: &str, part: &str) -> String {
+pub async fn until_text(world: &World, number: &str, part: &str) -> String {
     let started = Instant::now();
     loop {
         let found = phone(world, number)
@@ -44,7 +44,7 @@ async fn until_text(world: &World, number: &str, part: &str) -> String {
 }
 
 /// Agrees in the portal, and types the code from the phone.
-async fn agrees(world: &World, who: &Resident, number: &str) -> Client {
+pub async fn agrees(world: &World, who: &Resident, number: &str) -> Client {
     let client = world.sign_in(who).await;
     let shown = Uuid::now_v7();
     let disclosure = json!({

@@ -26,7 +26,7 @@ pub use autopay::card_of;
 pub use client::{Answer, Client, PATIENCE};
 pub use community::{FIRST, Organization, Resident, id, in_two_weeks};
 pub use payer::link;
-pub use process::{Process, binary, run};
+pub use process::{MASTER_KEY, Process, binary, run};
 pub use sandbox::Sandbox;
 pub use server::port;
 pub use webhook::{Delivery, GOOD};

@@ -1,7 +1,7 @@
 //! Twilio's notices: what became of a text, and what people write.
 
 use domain::{
-    TextMessage,
+    Resident, TextMessage,
     inbound_text::{INSTALLATION, KeepUnknownText},
     sms_consent::{ProviderReading, RecordInboundText},
     text_message::{RecordText, TextReport},
@@ -72,6 +72,7 @@ async fn inbound(effects: &Effects, notice: InboundNotice) -> Result<Verdict, Fa
         effects.engine.execute(command, &ask(INSTALLATION, "twilio", &notice.sid)).await?;
         return Ok(Verdict::Done);
     }
+    let mut erased = true;
     for (index, (organization, resident_id)) in whose.into_iter().enumerate() {
         let command = RecordInboundText {
             resident_id,
@@ -84,6 +85,8 @@ async fn inbound(effects: &Effects, notice: InboundNotice) -> Result<Verdict, Fa
             answers: index == 0,
         };
         effects.engine.execute(command, &ask(organization, "twilio", &notice.sid)).await?;
+        let resident: Resident = effects.engine.state(organization, resident_id.0).await?;
+        erased &= resident.erased;
     }
-    Ok(Verdict::Done)
+    Ok(if erased { Verdict::Forgotten } else { Verdict::Done })
 }

@@ -30,7 +30,8 @@ pub struct Retained {
     /// The day from which it may be destroyed as well.
     pub until: NaiveDate,
     /// What keeps it.
-    pub rule: RetentionRule,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RetentionRule>,
 }
 
 /// What keeps something although its erasure was asked for.
@@ -151,7 +152,7 @@ impl Tell for ResidentFact {
                     .map(|kept| Retained {
                         purpose: kept.purpose.into(),
                         until: kept.until,
-                        rule: kept.rule.unwrap_or(events::resident::RetentionRule::of(kept.purpose)).into(),
+                        rule: Some(kept.rule.unwrap_or(events::resident::RetentionRule::of(kept.purpose)).into()),
                     })
                     .collect();
                 Self::Erased { resident_id, purposes: purposes.into_iter().map(Purpose::from).collect(), retained }

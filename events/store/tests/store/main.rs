@@ -13,6 +13,7 @@ mod master_key;
 mod migration;
 mod note;
 mod rights;
+mod rotation;
 mod sealing;
 mod sequencer;
 mod server;

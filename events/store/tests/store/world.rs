@@ -78,8 +78,12 @@ impl World {
     }
 }
 
+pub fn master_key_text(byte: u8) -> String {
+    STANDARD.encode([byte; 32])
+}
+
 pub fn master_key(byte: u8) -> MasterKey {
-    MasterKey::parse(&STANDARD.encode([byte; 32])).expect("a key")
+    MasterKey::parse(&master_key_text(byte)).expect("a key")
 }
 
 pub fn organization() -> OrganizationId {
