@@ -167,3 +167,30 @@ async fn what_was_corrected_by_hand_is_not_undone_by_the_next_import() {
     assert_eq!(first.manager.get(&format!("/v1/residents/{}", ana.id)).await["language"], "en");
     world.assert_invariants().await;
 }
+
+#[tokio::test]
+async fn a_consent_that_a_spreadsheet_claims_is_refused_on_record_and_counts_for_nothing() {
+    let world = World::start(Options::default()).await;
+    let file = world.folder().join("claims.csv");
+    let rows = "Unit,Name,E-mail,Phone,SMS consent\n\
+                1,Ada Byron,ada@example.com,212-555-0141,yes\n\
+                2,Bo Carter,bo@example.com,212-555-0142,no\n\
+                3,Cy Dunne,cy@example.com,,x\n";
+    std::fs::write(&file, rows).expect("a file");
+    let path = file.display().to_string();
+    let import = world.propty(&["import", &path, "--organization-name", "Claims"]).await;
+    assert!(import.status.success() && said(&import).contains("2 rows claim a consent to texts"), "{}", said(&import));
+    assert!(said(&import).contains("1 claims of a consent to texts were put on record"), "{}", said(&import));
+    let client = manager(&world, &import).await;
+    let consents = client.until_list("/v1/sms-consents", |list| list.len() == 3).await;
+    assert!(consents.iter().all(|row| row["badge"] != "Opted In"), "{}", json!(consents));
+    let refused = "select count(*) from log.events where event_type = 'OptInRefused' and payload::text like '%ClaimedByImport%'";
+    assert_eq!(world.count(refused).await, 1, "the claim with a number is on record");
+    assert_eq!(world.count("select count(*) from log.events where event_type = 'ConsentGranted'").await, 0);
+
+    let after = events(&world).await;
+    let again = world.propty(&["import", &path, "--organization-name", "Claims"]).await;
+    assert!(again.status.success(), "{}", said(&again));
+    assert_eq!(events(&world).await, after, "the same file again claims nothing new");
+    world.assert_invariants().await;
+}
