@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use domain::{Webhook, webhook::Target};
 use event_feed::{MOST, ReadError, Reader, Wanted};
 use events::{OrganizationId, SecretId, WebhookId};
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures_util::FutureExt;
 use integrations::Secret;
 use public_events::Selection;
 use tokio::{
@@ -30,7 +30,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{Fault, effects::Effects};
-use rows::{Delivery, Endpoint, LEASE};
+use rows::{Endpoint, LEASE};
 
 /// Webhooks that one worker sends at once.
 const WEBHOOKS: usize = 256;
@@ -178,7 +178,7 @@ impl Inner {
     }
 
     /// Sends what is due of a webhook, then lets go of it; returns how many attempts were made.
-    async fn send(&self, endpoint: Endpoint, stop: &watch::Receiver<bool>) -> usize {
+    async fn send(self: &Arc<Self>, endpoint: Endpoint, stop: &watch::Receiver<bool>) -> usize {
         // A panic concerns this webhook only, and must not keep it claimed.
         let sent = AssertUnwindSafe(self.go_through(&endpoint, stop)).catch_unwind().await;
         self.held().remove(&endpoint.key());
@@ -200,10 +200,11 @@ impl Inner {
         count
     }
 
-    async fn go_through(&self, endpoint: &Endpoint, stop: &watch::Receiver<bool>) -> Result<usize, Fault> {
+    async fn go_through(self: &Arc<Self>, endpoint: &Endpoint, stop: &watch::Receiver<bool>) -> Result<usize, Fault> {
         let pool = self.effects.engine.store().pool();
         let Some(mut loaded) = self.load(endpoint).await?.map(Arc::new) else { return Ok(0) };
-        let mut flying = FuturesUnordered::new();
+        // Tasks of their own: what holds a connection or a place must go on while this waits for one. Dropped, they end.
+        let mut flying = JoinSet::new();
         let mut busy: Vec<Uuid> = Vec::new();
         let mut count = 0;
         loop {
@@ -230,8 +231,10 @@ impl Inner {
                 for delivery in due {
                     busy.push(delivery.stream_id);
                     count += 1;
-                    let loaded = loaded.clone();
-                    flying.push(async move { (delivery.stream_id, self.attempt(endpoint, &loaded, &delivery).await) });
+                    let (inner, endpoint, loaded) = (self.clone(), *endpoint, loaded.clone());
+                    flying.spawn(async move {
+                        (delivery.stream_id, attempt::make(&inner, &endpoint, &loaded, &delivery).await)
+                    });
                 }
             }
             if flying.is_empty() {
@@ -240,7 +243,8 @@ impl Inner {
                 }
                 return Ok(count);
             }
-            if let Ok(Some((stream_id, done))) = timeout(LOOK, flying.next()).await {
+            if let Ok(Some(joined)) = timeout(LOOK, flying.join_next()).await {
+                let (stream_id, done) = joined.map_err(|error| sqlx::Error::Configuration(Box::new(error)))?;
                 busy.retain(|known| *known != stream_id);
                 if done? {
                     // It was disabled by this attempt.
@@ -292,11 +296,6 @@ impl Inner {
         let now = self.effects.engine.clock().now();
         rows::take_in(pool, self.holder, endpoint, position, slice.complete, &slice.shown, now).await?;
         Ok(true)
-    }
-
-    /// One attempt; whether it has disabled the webhook.
-    async fn attempt(&self, endpoint: &Endpoint, loaded: &Loaded, delivery: &Delivery) -> Result<bool, Fault> {
-        attempt::make(self, endpoint, loaded, delivery).await
     }
 }
 

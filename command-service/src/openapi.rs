@@ -223,6 +223,43 @@ fn edge_operations() -> Map<String, Value> {
         ),
         "responses": plain("201", "The token: `token_id`, `token`, `expires_at`.")
     } }));
+    paths.insert("/v1/webhooks".into(), json!({ "post": {
+        "operationId": "RegisterWebhook", "tags": ["Webhooks"],
+        "summary": "Have events sent to an address; the secret that signs them is shown once",
+        "description": "For OrganizationManager.",
+        "requestBody": body(
+            json!({
+                "url": { "type": "string", "format": "uri", "maxLength": 1000 },
+                "description": { "type": ["string", "null"], "maxLength": 200 },
+                "types": { "type": "array", "maxItems": 100, "items": { "type": "string" }, "description": "Empty: all types." },
+                "property_id": { "type": ["string", "null"], "format": "uuid", "description": "Only this property's events." },
+                "notice_email": { "type": "string", "format": "email", "description": "Whom to tell when it is disabled for failing." },
+                "language": { "enum": ["en", "fr", "es"] },
+                "from": { "type": ["integer", "null"], "minimum": 1, "description": "The first position that is sent; what follows the registration by default." }
+            }),
+            json!(["url", "notice_email"]),
+            json!({
+                "url": "https://hooks.example.com/propty", "types": ["invoice.published", "payment.*"],
+                "notice_email": "ops@example.com"
+            }),
+        ),
+        "responses": plain("201", "The webhook: `webhook_id`, `secret`, `version`, `position`, `consistency_token`.")
+    } }));
+    paths.insert(
+        "/v1/webhooks/{id}/secret".into(),
+        json!({ "post": {
+        "operationId": "RotateWebhookSecret", "tags": ["Webhooks"],
+        "summary": "Make another secret; the one before signs too for a while",
+        "description": "For OrganizationManager.",
+        "parameters": account,
+        "requestBody": body(
+            json!({ "overlap_hours": { "type": ["integer", "null"], "minimum": 0, "maximum": 168, "description": "24 by default." } }),
+            json!([]),
+            json!({ "overlap_hours": 24 }),
+        ),
+        "responses": plain("201", "The webhook: `webhook_id`, `secret`, `version`, `position`, `consistency_token`.")
+    } }),
+    );
     paths.insert(
         "/v1/sign-in-links".into(),
         json!({ "post": {

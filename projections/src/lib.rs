@@ -36,6 +36,7 @@ pub mod suppression;
 pub mod text;
 pub mod text_message;
 pub mod unit;
+pub mod webhook;
 
 pub use event_store::tenant;
 pub use model::{FoldError, Model, ReadModel, models};

@@ -76,5 +76,6 @@ pub fn models() -> Vec<Model> {
         Typed::<crate::suppression::Suppressions>::boxed(),
         Typed::<crate::text_message::TextMessages>::boxed(),
         Typed::<crate::unit::Units>::boxed(),
+        Typed::<crate::webhook::Webhooks>::boxed(),
     ]
 }

@@ -38,6 +38,7 @@ use crate::{
     transparency,
     transparency_shape::{ConsistencyProof, InclusionProof, LogCheckpoint, LogKeys},
     unit::Unit,
+    webhook::{Webhook, WebhookAttempt},
 };
 
 /// The query API; its state arrives with each request, so that it can be described without a database.
@@ -381,6 +382,38 @@ impl Api {
         request: &Request,
         id: Path<String>,
     ) -> poem::Result<Listing<JobItem>> {
+        list(state.0, &caller, request, Some(&id.0)).await
+    }
+
+    #[oai(path = "/v1/webhooks", method = "get", operation_id = "webhooks")]
+    async fn webhooks(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+    ) -> poem::Result<Listing<Webhook>> {
+        list(state.0, &caller, request, None).await
+    }
+
+    #[oai(path = "/v1/webhooks/:id", method = "get", operation_id = "webhook")]
+    async fn webhook(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        id: Path<String>,
+    ) -> poem::Result<Detail<Webhook>> {
+        detail(state.0, &caller, request, &id.0).await
+    }
+
+    #[oai(path = "/v1/webhooks/:id/deliveries", method = "get", operation_id = "webhook_deliveries")]
+    async fn webhook_deliveries(
+        &self,
+        state: Data<&QueryState>,
+        caller: Caller,
+        request: &Request,
+        id: Path<String>,
+    ) -> poem::Result<Listing<WebhookAttempt>> {
         list(state.0, &caller, request, Some(&id.0)).await
     }
 

@@ -53,6 +53,7 @@ mod text_message;
 mod transparency;
 mod transparency_shape;
 mod unit;
+mod webhook;
 
 pub use api::{Api, contract_routes, routes};
 pub use audit::{Reader, record_reading};

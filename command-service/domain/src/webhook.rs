@@ -306,7 +306,7 @@ impl Command for ChangeWebhook {
 
     fn example() -> Value {
         json!({
-            "webhook_id": "01935c2e-0000-7000-8000-000000000901",
+            "webhook_id": "01935c2e-0000-7000-8000-000000000d01",
             "url": "https://hooks.example.com/propty",
             "types": ["invoice.published", "payment.*"]
         })
@@ -357,7 +357,7 @@ impl Command for EnableWebhook {
     }
 
     fn example() -> Value {
-        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000901" })
+        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000d01" })
     }
 }
 
@@ -381,7 +381,7 @@ impl Command for DisableWebhook {
     }
 
     fn example() -> Value {
-        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000901" })
+        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000d01" })
     }
 }
 
@@ -399,7 +399,7 @@ impl Command for SuspendWebhook {
     }
 
     fn example() -> Value {
-        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000901", "because": "Gone" })
+        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000d01", "because": "Gone" })
     }
 }
 
@@ -422,7 +422,7 @@ impl Command for ReplayWebhook {
     }
 
     fn example() -> Value {
-        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000901", "from": 4711 })
+        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000d01", "from": 4711 })
     }
 }
 
@@ -442,7 +442,7 @@ impl Command for SendTestWebhook {
     }
 
     fn example() -> Value {
-        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000901" })
+        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000d01" })
     }
 }
 
@@ -464,7 +464,7 @@ impl Command for RemoveWebhook {
     }
 
     fn example() -> Value {
-        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000901" })
+        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000d01" })
     }
 }
 

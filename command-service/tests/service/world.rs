@@ -15,7 +15,7 @@ use event_store::{
     BusinessClock, Database, Keyring, MasterKey, Store, lease::Lease, positions::Positions, sequencer::Sequencer,
 };
 use events::{OrganizationId, PropertyId, ResidentId, Role};
-use integrations::Secret;
+use integrations::{Secret, WebhookSender, outbound::Targets};
 use serde_json::{Value, json};
 use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
@@ -38,6 +38,12 @@ pub const PROPERTY: PropertyId = PropertyId(example(1));
 pub const UNIT: Uuid = example(0x101);
 pub const RESIDENT: ResidentId = ResidentId(example(0x201));
 pub const ACCOUNT: Uuid = example(0xaa);
+
+/// Sends to receivers on this machine.
+fn webhooks() -> WebhookSender {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    WebhookSender::try_new(Targets::Any).expect("a client")
+}
 
 pub struct World {
     admin: Connection,
@@ -82,7 +88,7 @@ impl World {
                 stripe: stripe.clone(),
                 mail: mail.clone(),
                 texts: Some(texts.clone()),
-                webhooks: integrations::WebhookSender::try_new(integrations::outbound::Targets::Any).expect("a client"),
+                webhooks: webhooks(),
                 stripe_webhook_secrets: STRIPE_SECRETS.map(Secret::from).to_vec(),
                 resend_webhook_secrets: Vec::new(),
                 twilio_webhook_tokens: vec![Secret::from(TWILIO_TOKEN)],
