@@ -103,6 +103,7 @@ impl Things {
             "jobs" => "a01",
             "stripe-accounts" => "0aa",
             "autopay" => "b01",
+            "webhooks" => "d01",
             _ => return path.to_owned(),
         };
         path.replace("{id}", &self.0[suffix].to_string())
@@ -157,6 +158,9 @@ async fn things(world: &World) -> Things {
     .fetch_one(&world.database)
     .await
     .expect("a session");
+    let sent = json!({ "url": "https://hooks.example.com/propty", "notice_email": "ops@example.com" });
+    let webhook = first.manager.post("/v1/webhooks", &sent).await;
+    assert_eq!(webhook.status, 201, "{}", webhook.text);
     Things(BTreeMap::from([
         ("001", ana.property),
         ("0aa", first.stripe_account_id),
@@ -179,6 +183,7 @@ async fn things(world: &World) -> Things {
         ("b01", enrollment),
         ("b02", Uuid::now_v7()),
         ("c01", crate::world::id(&texts[0]["text_id"])),
+        ("d01", crate::world::id(&webhook.body["webhook_id"])),
     ]))
 }
 

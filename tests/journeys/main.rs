@@ -26,4 +26,5 @@ mod restore;
 mod tenants;
 mod texts;
 mod webhooks;
+mod webhooks_out;
 mod world;

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use domain::{Webhook, webhook::Situation};
 use event_feed::Shown;
+use event_store::transaction;
 use events::{OrganizationId, Purpose, WebhookId};
 use integrations::outbound::Posted;
 use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{WINDOW, secrets};
-use crate::{Engine, Fault};
+use crate::{Engine, Fault, quarantine};
 
 /// How long a webhook is left to a worker that says nothing.
 pub const LEASE: Duration = Duration::from_secs(8);
@@ -94,10 +95,10 @@ pub async fn claim(pool: &PgPool, holder: Uuid, now: DateTime<Utc>, limit: i64) 
     if limit <= 0 {
         return Ok(Vec::new());
     }
-    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+    let claim = format!(
         "with ready as (
              select endpoint.organization_id, endpoint.webhook_id from engine.webhook_endpoints endpoint
-             where (endpoint.lease_until is null or endpoint.lease_until < now())
+             where {} and (endpoint.lease_until is null or endpoint.lease_until < now())
                  and (
                      (endpoint.enabled
                          and endpoint.position < (select head.position from log.heads head
@@ -120,14 +121,10 @@ pub async fn claim(pool: &PgPool, holder: Uuid, now: DateTime<Utc>, limit: i64) 
          update engine.webhook_endpoints endpoint set holder = $1, lease_until = now() + $2
          from ready where endpoint.organization_id = ready.organization_id and endpoint.webhook_id = ready.webhook_id
          returning endpoint.organization_id, endpoint.webhook_id",
-    )
-    .bind(holder)
-    .bind(LEASE)
-    .bind(now)
-    .bind(WINDOW)
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
+        quarantine::allows()
+    );
+    let rows: Vec<(Uuid, Uuid)> =
+        sqlx::query_as(&claim).bind(holder).bind(LEASE).bind(now).bind(WINDOW).bind(limit).fetch_all(pool).await?;
     let endpoint =
         |(organization, webhook)| Endpoint { organization: OrganizationId(organization), webhook: WebhookId(webhook) };
     Ok(rows.into_iter().map(endpoint).collect())
@@ -191,29 +188,31 @@ pub async fn take_in(
     shown: &[Arc<Shown>],
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    let take_in = format!(
         "with moved as (
              update engine.webhook_endpoints set position = $5
-             where organization_id = $1 and webhook_id = $2 and holder = $3 and position = $4 and enabled
+             where {} and organization_id = $1 and webhook_id = $2 and holder = $3 and position = $4 and enabled
              returning organization_id, webhook_id
          )
          insert into engine.webhook_deliveries (organization_id, webhook_id, position, stream, stream_id, due_at)
          select moved.organization_id, moved.webhook_id, event.position, event.stream, event.stream_id, $9
          from moved cross join unnest($6::bigint[], $7::text[], $8::uuid[]) as event (position, stream, stream_id)
          on conflict do nothing",
-    )
-    .bind(endpoint.organization.0)
-    .bind(endpoint.webhook.0)
-    .bind(holder)
-    .bind(position)
-    .bind(complete)
-    .bind(shown.iter().map(|one| one.position).collect::<Vec<_>>())
-    .bind(shown.iter().map(|one| one.stream).collect::<Vec<_>>())
-    .bind(shown.iter().map(|one| one.stream_id).collect::<Vec<_>>())
-    .bind(now)
-    .execute(pool)
-    .await
-    .map(|_| ())
+        quarantine::allows()
+    );
+    sqlx::query(&take_in)
+        .bind(endpoint.organization.0)
+        .bind(endpoint.webhook.0)
+        .bind(holder)
+        .bind(position)
+        .bind(complete)
+        .bind(shown.iter().map(|one| one.position).collect::<Vec<_>>())
+        .bind(shown.iter().map(|one| one.stream).collect::<Vec<_>>())
+        .bind(shown.iter().map(|one| one.stream_id).collect::<Vec<_>>())
+        .bind(now)
+        .execute(pool)
+        .await
+        .map(|_| ())
 }
 
 /// What is due of a webhook: of each aggregate only the first that waits, and none of those that are busy.
@@ -228,24 +227,26 @@ pub async fn due(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query(
+    let due = format!(
         "select position, stream_id, attempts, first_tried_at from engine.webhook_deliveries waiting
-         where organization_id = $1 and webhook_id = $2 and due_at <= $4 and (position < 0 or $3)
+         where {} and organization_id = $1 and webhook_id = $2 and due_at <= $4 and (position < 0 or $3)
              and stream_id <> all($5)
              and not exists (
                  select from engine.webhook_deliveries before
                  where before.organization_id = $1 and before.webhook_id = $2
                      and before.stream_id = waiting.stream_id and before.position < waiting.position)
          order by position limit $6",
-    )
-    .bind(endpoint.organization.0)
-    .bind(endpoint.webhook.0)
-    .bind(enabled)
-    .bind(now)
-    .bind(busy)
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(pool)
-    .await?;
+        quarantine::allows()
+    );
+    let rows = sqlx::query(&due)
+        .bind(endpoint.organization.0)
+        .bind(endpoint.webhook.0)
+        .bind(enabled)
+        .bind(now)
+        .bind(busy)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(pool)
+        .await?;
     rows.iter().map(delivery).collect()
 }
 
@@ -320,7 +321,7 @@ pub async fn record(
     next: &Next,
 ) -> Result<(), sqlx::Error> {
     let (organization, webhook) = endpoint.key();
-    let mut transaction = pool.begin().await?;
+    let mut transaction = transaction::begin(pool).await?;
     let next_at = match next {
         Next::Again { due_at } => Some(*due_at),
         Next::Delivered | Next::Gone { .. } | Next::Failed | Next::Abandoned => None,
@@ -403,7 +404,7 @@ pub async fn follow(engine: &Engine, organization: OrganizationId, webhook: Webh
         Situation::Disabled(_) => false,
     };
     let from = state.target.as_ref().and_then(|target| target.from);
-    let mut transaction = pool.begin().await?;
+    let mut transaction = transaction::begin(pool).await?;
     // What follows the registration, or less far on; never further, which would leave something out.
     sqlx::query(
         "insert into engine.webhook_endpoints (organization_id, webhook_id, enabled, version, position)

@@ -6,6 +6,7 @@ use chrono::{TimeDelta, Utc};
 use command_service::{
     Courier, Fault,
     courier::{WINDOW, rows, secrets},
+    quarantine,
 };
 use domain::{
     Webhook,
@@ -608,6 +609,21 @@ async fn a_name_that_means_a_private_address_is_not_connected_to() {
     world.relabel("2").await;
     Courier::new(effects, world.reader()).drain().await.expect("attempts");
     assert!(labels(&receiver.got()).contains(&"2".to_owned()));
+}
+
+#[tokio::test]
+async fn a_restored_history_sends_nothing_until_it_is_accepted() {
+    let (world, receiver) = (World::new().await, Receiver::start().await);
+    world.community().await;
+    world.webhook(&receiver.url, &["unit.*"], false, None).await;
+    world.relabel("1").await;
+    quarantine::begin(world.pool()).await.expect("a quarantine");
+    world.advance(TimeDelta::hours(1)).await;
+    assert_eq!(world.deliver().await, 0);
+    assert!(receiver.got().is_empty());
+    quarantine::accept(world.pool()).await.expect("an answer").expect("something to accept");
+    assert_eq!(world.deliver().await, 1);
+    assert_eq!(labels(&receiver.got()), ["1"]);
 }
 
 #[tokio::test]
