@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::organization::{DropTask, ResumeTask};
+use domain::{
+    Kind, Payment,
+    organization::{DropTask, ResumeTask},
+};
 use events::OrganizationId;
+use processes::Effect;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
@@ -334,31 +338,47 @@ pub async fn leave_undone(pool: &PgPool, key: &str) -> Result<bool, sqlx::Error>
     Ok(done.rows_affected() == 1)
 }
 
-/// A task that waits for a person: whose it is, what it is, how often it was tried again.
-async fn left_to_a_person(pool: &PgPool, key: &str) -> Result<Option<(OrganizationId, String, i32)>, sqlx::Error> {
-    let row: Option<(Uuid, String, i32)> = sqlx::query_as(
-        "select organization_id, name, resumed from engine.outbox where key = $1 and state in ('unresolved', 'refused')",
+/// A task that waits for a person: whose it is, what it is, how often it was tried again, and what it is about.
+async fn left_to_a_person(
+    pool: &PgPool,
+    key: &str,
+) -> Result<Option<(OrganizationId, String, i32, Value)>, sqlx::Error> {
+    let row: Option<(Uuid, String, i32, Value)> = sqlx::query_as(
+        "select organization_id, name, resumed, body from engine.outbox where key = $1 and state in ('unresolved', 'refused')",
     )
     .bind(key)
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|(organization, name, resumed)| (OrganizationId(organization), name, resumed)))
+    Ok(row.map(|(organization, name, resumed, body)| (OrganizationId(organization), name, resumed, body)))
 }
 
 /// An operator's word that a task is tried again; `false` when none waits under this key. The word is noted before it has effect.
 pub async fn resume(engine: &Engine, key: &str) -> Result<bool, Fault> {
     let pool = engine.store().pool();
-    let Some((organization, name, resumed)) = left_to_a_person(pool, key).await? else { return Ok(false) };
+    let Some((organization, name, resumed, _)) = left_to_a_person(pool, key).await? else { return Ok(false) };
     let times = u32::try_from(resumed).unwrap_or_default().saturating_add(1);
     let command = ResumeTask { key: key.to_owned(), name, times };
     engine.execute(command, &Ask::operator(organization)).await?;
     Ok(retry(pool, key).await?)
 }
 
-/// An operator's word that a task stays undone.
+/// An operator's word that a task stays undone. Of a submission that is not over nobody would know any more whether it charged, and
+/// its invoice would stay claimed: a person says that first.
 pub async fn drop_for_good(engine: &Engine, key: &str) -> Result<bool, Fault> {
     let pool = engine.store().pool();
-    let Some((organization, name, _)) = left_to_a_person(pool, key).await? else { return Ok(false) };
+    let Some((organization, name, _, body)) = left_to_a_person(pool, key).await? else { return Ok(false) };
+    if let Ok(Effect::SubmitPayment { payment_id }) = serde_json::from_value(body) {
+        let payment: Payment = engine.state(organization, payment_id.0).await?;
+        if payment.holds_claim() {
+            return Err(Fault::Refused {
+                kind: Kind::Conflict,
+                code: "PaymentInDoubt",
+                message: format!(
+                    "say first what became of payment {payment_id}: ResolvePayment, as Charged or NotCharged"
+                ),
+            });
+        }
+    }
     engine.execute(DropTask { key: key.to_owned(), name }, &Ask::operator(organization)).await?;
     Ok(leave_undone(pool, key).await?)
 }

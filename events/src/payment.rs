@@ -87,6 +87,8 @@ pub enum CancelReason {
     AtProvider,
     /// A charge by autopay was declined, where nobody is there to try another card; or the price was for the declined card alone.
     Declined { code: String },
+    /// A person found that nothing was charged, where Stripe's word could not be had or was another than expected.
+    Resolved,
     /// Autopay was cancelled, paused or changed before the charge was authorized.
     NotAuthorized { why: String },
 }
@@ -266,6 +268,9 @@ events! {
         },
         /// What Stripe reports differs from what was asked; nothing is booked until a person has looked.
         PaymentQuarantined = 1 { expected: Money, seen_amount: i64, seen_currency: String },
+        /// A person's word on what became of an attempt whose outcome was in doubt, or differed from what was asked. What follows
+        /// from it, success or an end without money, is told by the next event.
+        PaymentResolved = 1 { charged: bool, reason: Line<200> },
         /// A manager asked for money to go back, or somebody gave it back in Stripe's dashboard.
         RefundRequested = 1 {
             refund_id: RefundId,

@@ -219,6 +219,8 @@ impl PaymentRow {
                 "Quarantined".clone_into(&mut self.phase);
                 self.ended_at = Some(event.recorded_at);
             }
+            // What follows from it is told by the next event.
+            PaymentEvent::PaymentResolved { .. } => {}
             PaymentEvent::RefundRequested { refund_id, amount, note } => self.refunds.push(RefundItem {
                 refund_id: refund_id.0,
                 status: "Pending".to_owned(),

@@ -4,6 +4,7 @@ mod dispute;
 mod preview;
 mod quote;
 mod report;
+mod resolve;
 mod submission;
 mod unattended;
 
@@ -19,6 +20,7 @@ pub use self::{
     preview::{FailPreview, RecordPreview},
     quote::{QuotePayment, StartPayment},
     report::{IntentDecline, IntentState, RecordIntent, Settlement},
+    resolve::{Resolution, ResolvePayment},
     submission::{AbandonPayment, CancelPayment, OffSession, RecordPaymentUnknown, SubmitPayment},
     unattended::StartAutopayPayment,
 };
@@ -47,6 +49,8 @@ refusals! {
         CannotBePaidWith = Conflict, "the payment cannot be made with what was shown; quote another method under a new id";
         OffSession = Invalid, "a charge by autopay names the method that it is made with, and no other payment does";
         TooMuch = Invalid, "the amount with its fee is larger than a payment can be";
+        NotInDoubt = Conflict, "what became of the payment is not in doubt; cancel or refund it instead";
+        NeedsIntent = Invalid, "name the payment at Stripe that was charged: pi_ and letters and digits";
         OtherIntent = Conflict, "the report is about another payment at Stripe";
         NothingToRefund = Conflict, "only a payment that succeeded can be refunded";
         NothingToDispute = Conflict, "only a payment that succeeded can be disputed";
@@ -110,6 +114,8 @@ pub struct Payment {
     pub charge: Option<String>,
     /// What Stripe kept is known.
     pub settled: bool,
+    /// A person's word on whether it was charged.
+    pub resolved: Option<bool>,
 }
 
 /// What a price is asked for.
@@ -279,6 +285,7 @@ impl Aggregate for Payment {
                 self.unknown = false;
             }
             PaymentEvent::PaymentQuarantined { .. } => self.phase = Phase::Quarantined,
+            PaymentEvent::PaymentResolved { charged, .. } => self.resolved = Some(charged),
             PaymentEvent::RefundRequested { .. }
             | PaymentEvent::RefundSubmitting { .. }
             | PaymentEvent::RefundOutcomeUnknown { .. }

@@ -148,6 +148,7 @@ impl Refund {
             | PaymentEvent::PaymentProcessing { .. }
             | PaymentEvent::PaymentSucceeded { .. }
             | PaymentEvent::PaymentCanceled { .. }
+            | PaymentEvent::PaymentResolved { .. }
             | PaymentEvent::PaymentQuarantined { .. } => {}
         }
     }

@@ -64,6 +64,7 @@ pub fn visit_commands(visitor: &mut impl Visitor) {
     visitor.command::<payment::StartPayment>();
     visitor.command::<payment::CancelPayment>();
     visitor.command::<payment::AbandonPayment>();
+    visitor.command::<payment::ResolvePayment>();
     visitor.command::<payment::SubmitPayment>();
     visitor.command::<payment::RecordPaymentUnknown>();
     visitor.command::<payment::RecordIntent>();

@@ -90,6 +90,7 @@ pub fn react(event: &Recorded) -> Reaction {
         | PaymentEvent::PaymentProcessing { .. }
         | PaymentEvent::PaymentCanceled { .. }
         | PaymentEvent::PaymentQuarantined { .. }
+        | PaymentEvent::PaymentResolved { .. }
         | PaymentEvent::RefundSubmitting { .. }
         | PaymentEvent::RefundOutcomeUnknown { .. }
         | PaymentEvent::RefundFailed { .. } => vec![],
@@ -98,7 +99,7 @@ pub fn react(event: &Recorded) -> Reaction {
 
 const fn released(reason: &CancelReason) -> ReleaseReason {
     match reason {
-        CancelReason::Requested | CancelReason::AtProvider => ReleaseReason::Canceled,
+        CancelReason::Requested | CancelReason::AtProvider | CancelReason::Resolved => ReleaseReason::Canceled,
         CancelReason::Expired => ReleaseReason::Expired,
         CancelReason::NotReserved { .. }
         | CancelReason::Rejected { .. }

@@ -382,7 +382,14 @@ async fn open_at_stripe(
 
 /// Re-reads an open PaymentIntent now and then: webhooks may be lost. One that is not completed in time is canceled.
 pub async fn watch(effects: &Effects, task: &Task, id: PaymentId) -> Result<Done, Fault> {
-    let Some((payment, request, intent)) = open_at_stripe(effects, task, id).await? else { return Ok(Done::Finished) };
+    let Some((payment, request, intent)) = open_at_stripe(effects, task, id).await? else {
+        // What a person named was never seen here: without this, refunds and disputes of it would not find their way.
+        let payment: Payment = effects.engine.state(task.organization, id.0).await?;
+        if let (Some(true), Some(intent)) = (payment.resolved, &payment.intent) {
+            remember(effects, task.organization, id, intent).await?;
+        }
+        return Ok(Done::Finished);
+    };
     let ask = effects.ask(task);
     let first = effects.calling(task).await?;
     match effects.providers.stripe.payment_intent(&request.account, &intent).await {

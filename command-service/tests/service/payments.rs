@@ -1,6 +1,7 @@
 //! Payments at Stripe: one PaymentIntent, one booking, one receipt, whatever fails on the way.
 
 use chrono::TimeDelta;
+use command_service::outbox;
 use domain::{Invoice, Payment, payment::Phase};
 use processes::ports::IntentStatus;
 use serde_json::json;
@@ -265,4 +266,65 @@ async fn a_reservation_repeated_after_its_payment_was_given_up_does_not_hold_the
     assert_eq!(world.state::<Payment>(other).await.phase, Phase::Canceled);
     assert!(world.state::<Invoice>(invoice).await.claim.is_none(), "nobody would ever give it back");
     assert!(world.stripe.intents(other).is_empty());
+}
+
+#[tokio::test]
+async fn a_quarantined_payment_is_resolved_by_a_person_and_its_invoice_goes_on() {
+    let world = World::new().await;
+    world.community().await;
+    for (outcome, balance) in [("NotCharged", 10_000), ("Charged", 0)] {
+        let (payment, intent) = world.submitted().await;
+        world.stripe.pay(&intent);
+        world.stripe.change(&intent, |intent| intent.amount_received -= 1);
+        world.notice("payment_intent.succeeded", &intent, Some(payment)).await;
+        world.settle().await;
+        let invoice = world.state::<Payment>(payment).await.quote.expect("a quote").invoice.0;
+        assert!(world.state::<Invoice>(invoice).await.claim.is_some());
+        let resolve = json!({ "payment_id": payment, "outcome": outcome, "reason": "Seen in the dashboard" });
+        assert!(world.execute(world.resident(), "ResolvePayment", resolve.clone()).await.is_err());
+        for _ in 0..2 {
+            world.manage("ResolvePayment", resolve.clone()).await;
+            world.settle_at_last().await;
+        }
+        // Stripe's word comes again, and is no news.
+        world.notice("payment_intent.succeeded", &intent, Some(payment)).await;
+        world.settle_at_last().await;
+        assert!(world.state::<Invoice>(invoice).await.claim.is_none(), "{outcome}");
+        assert_eq!((world.balance(invoice).await, world.times(payment, "PaymentResolved").await), (balance, 1));
+        assert_eq!(world.times(payment, "PaymentQuarantined").await, 1);
+    }
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn a_submission_is_not_dropped_before_a_person_has_said_what_became_of_it() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = to_be_submitted(&world).await;
+    world.stripe.script.next("create_payment_intent", Trouble::LostAfter);
+    world.settle().await;
+    world.sql("update engine.outbox set state = 'unresolved' where name = 'SubmitPayment' and state = 'ready'").await;
+    let (key, state) = world.row("SubmitPayment", payment).await;
+    assert_eq!(state, "unresolved");
+    let engine = &world.effects.engine;
+    let refused = outbox::drop_for_good(engine, &key).await.expect_err("a refusal");
+    assert!(refused.to_string().contains("ResolvePayment"), "{refused}");
+    assert_eq!(world.row("SubmitPayment", payment).await.1, "unresolved");
+    // The resident's cancellation waits for the submission; the word ends both.
+    world.execute(world.resident(), "CancelPayment", json!({ "payment_id": payment })).await.expect("a cancellation");
+    let intent = world.stripe.intents(payment)[0].id.clone();
+    world.stripe.pay(&intent);
+    let resolve = json!({ "payment_id": payment, "outcome": "Charged", "intent": intent, "reason": "Seen at Stripe" });
+    world.manage("ResolvePayment", resolve).await;
+    world.advance(TimeDelta::minutes(2)).await;
+    world.settle_at_last().await;
+    let paid: Payment = world.state(payment).await;
+    assert_eq!((paid.phase, paid.intent), (Phase::Succeeded, Some(intent.clone())));
+    assert_eq!(world.balance(paid.quote.expect("a quote").invoice.0).await, 0);
+    assert_eq!(world.row("CancelPayment", payment).await.1, "done");
+    assert!(outbox::drop_for_good(engine, &key).await.expect("an answer"));
+    // What happens to it at Stripe finds its way.
+    let owned = format!("select count(*) from engine.provider_objects where external_id = '{intent}'");
+    assert_eq!(world.count(&owned).await, 1);
+    repeats_change_nothing(&world).await;
 }

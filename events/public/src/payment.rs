@@ -22,7 +22,7 @@ pub enum CancelReason {
     NotReserved,
     /// The provider refused the request.
     Rejected,
-    /// It was canceled at the provider.
+    /// It was canceled at the provider, or a person found there that nothing was charged.
     AtProvider,
     /// The bank declined, and no other try is made with it.
     Declined,
@@ -152,7 +152,8 @@ impl From<stored::CancelReason> for CancelReason {
             stored::CancelReason::Expired => Self::Expired,
             stored::CancelReason::NotReserved { why: _ } => Self::NotReserved,
             stored::CancelReason::Rejected { code: _ } => Self::Rejected,
-            stored::CancelReason::AtProvider => Self::AtProvider,
+            // By a person's word on what is there at the provider.
+            stored::CancelReason::AtProvider | stored::CancelReason::Resolved => Self::AtProvider,
             stored::CancelReason::Declined { code: _ } => Self::Declined,
             stored::CancelReason::NotAuthorized { why: _ } => Self::NotAuthorized,
         }
@@ -269,6 +270,7 @@ impl Tell for PaymentFact {
             | PaymentEvent::PaymentOutcomeUnknown { .. }
             | PaymentEvent::PaymentActionRequired {}
             | PaymentEvent::PaymentQuarantined { .. }
+            | PaymentEvent::PaymentResolved { .. }
             | PaymentEvent::RefundSubmitting { .. }
             | PaymentEvent::RefundOutcomeUnknown { .. } => return None,
         })

@@ -96,6 +96,7 @@ impl Payment {
             | PaymentEvent::PaymentProcessing { .. }
             | PaymentEvent::PaymentCanceled { .. }
             | PaymentEvent::PaymentQuarantined { .. }
+            | PaymentEvent::PaymentResolved { .. }
             | PaymentEvent::RefundRequested { .. }
             | PaymentEvent::RefundSubmitting { .. }
             | PaymentEvent::RefundOutcomeUnknown { .. }

@@ -111,6 +111,10 @@ impl Command for RecordIntent {
         }
         let received = if self.state == IntentState::Succeeded { self.amount_received } else { self.amount };
         if received != request.amount || !self.currency.eq_ignore_ascii_case(&request.currency) {
+            // A person has looked at it already.
+            if state.resolved.is_some() {
+                return Ok(events);
+            }
             events.push(PaymentEvent::PaymentQuarantined {
                 expected: quote.total,
                 seen_amount: received,

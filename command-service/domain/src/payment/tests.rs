@@ -24,6 +24,7 @@ mod autopay;
 mod disputes;
 mod intents;
 mod quotes;
+mod resolutions;
 
 fn quote(amount: Option<i64>) -> QuotePayment {
     QuotePayment {
