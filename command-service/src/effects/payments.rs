@@ -16,7 +16,7 @@ use domain::{
 use events::{
     OrganizationId, PaymentId,
     invoice::ReleaseReason,
-    payment::{CancelReason, FrozenIntent},
+    payment::{CancelReason, FrozenIntent, UnknownCause},
 };
 use processes::ports::{IntentMethod, IntentSnapshot, IntentStatus, Outcome, PaymentTags};
 
@@ -53,6 +53,9 @@ const UNSEEN: Duration = Duration::from_secs(900);
 fn no_access(code: &str) -> bool {
     matches!(code, ACCOUNT_UNAVAILABLE | PLATFORM_KEY_REFUSED)
 }
+
+/// After so long without access, a call that was not answered is left to a person.
+const OUT_OF_SIGHT: TimeDelta = TimeDelta::days(1);
 
 /// After so long, a charge that Stripe does not show was not made.
 const ABSENT: TimeDelta = TimeDelta::minutes(15);
@@ -131,9 +134,17 @@ pub async fn submit(effects: &Effects, task: &Task, id: PaymentId) -> Result<Don
                 let why = "stripe does not show the charge; it may still be at work".to_owned();
                 return Ok(Done::Unsure { after: backoff(task.attempts), why });
             }
-            // Without access nothing can be seen; the claim stays, so nothing else is charged meanwhile.
+            // Without access nothing can be seen; the claim stays, so nothing else is charged meanwhile. People see that it is so, and
+            // after a day it is theirs.
             Outcome::Refused(refused) if task.interrupted && no_access(&refused.code) => {
                 access(effects, task, quote.account).await?;
+                let cause = UnknownCause::Interrupted;
+                effects.engine.execute(RecordPaymentUnknown { payment_id: id, cause }, &ask).await?;
+                if Utc::now() - first > OUT_OF_SIGHT {
+                    let why =
+                        format!("an unanswered call may have charged, and stripe lets nobody look: {}", refused.why);
+                    return Ok(Done::Unresolved(why));
+                }
                 return Ok(Done::Unsure { after: UNSEEN, why: refused.why });
             }
             Outcome::Refused(refused) if task.interrupted => {

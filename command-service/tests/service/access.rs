@@ -95,6 +95,39 @@ async fn an_access_that_is_lost_while_an_answer_is_missing_leaves_the_claim_unti
 }
 
 #[tokio::test]
+async fn an_unanswered_call_that_nobody_can_look_at_is_told_and_left_to_a_person_after_a_day() {
+    let (world, _) = World::with_autopay().await;
+    // The process was killed during the call: there is not even a note that the answer was lost.
+    world.stripe.script.next("create_payment_intent", Trouble::PanicAfter);
+    for _ in 0..20 {
+        world.stripe.script.next("create_payment_intent", LOST);
+        world.stripe.script.next("find_payment_intent", LOST);
+        world.stripe.script.next("account", LOST);
+    }
+    let invoice = world.due_in(0).await;
+    world.settle_at_last().await;
+    let payment = world.newest(invoice).await.0;
+    assert_eq!(world.told(payment, "PaymentOutcomeUnknown").await["cause"], "Interrupted");
+    assert_eq!(world.row("SubmitPayment", payment).await.1, "ready");
+    world
+        .sql("update engine.outbox set first_called_at = now() - interval '25 hours' where name = 'SubmitPayment'")
+        .await;
+    world.settle_at_last().await;
+    let (key, state) = world.row("SubmitPayment", payment).await;
+    assert_eq!((state.as_str(), world.times(payment, "PaymentOutcomeUnknown").await), ("unresolved", 1));
+    assert!(world.state::<domain::Invoice>(invoice).await.claim.is_some());
+    // Once it can be seen, it is found.
+    world.stripe.script.forget();
+    world.manage("ReconnectStripeAccount", json!({ "stripe_account_id": ACCOUNT })).await;
+    assert!(world.retry(&key).await);
+    for _ in 0..3 {
+        world.settle_at_last().await;
+    }
+    world.is_charged_once(invoice).await;
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
 async fn a_charge_that_is_refused_again_and_again_is_left_to_a_person_and_goes_on_at_their_word() {
     let (world, _) = World::with_autopay().await;
     for _ in 0..25 {
