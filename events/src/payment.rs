@@ -295,7 +295,15 @@ events! {
             refund: String,
         },
         /// Stripe did not give the money back.
-        RefundFailed = 1 { refund_id: RefundId, amount: Money, code: String },
+        RefundFailed = 1 {
+            refund_id: RefundId,
+            amount: Money,
+            code: String,
+            /// Stripe's `re_…` when it says so itself of that refund. Absent: the call was refused, or nothing is to be seen of it;
+            /// should Stripe show it as made later, that counts.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            refund: Option<String>,
+        },
         /// The resident's bank would not take a refund that had succeeded: the money is back at Stripe.
         RefundReturned = 1 {
             refund_id: RefundId,

@@ -240,6 +240,8 @@ impl PaymentRow {
             PaymentEvent::RefundSucceeded { refund_id, amount, reversed, .. } => {
                 let refund = self.refund(refund_id)?;
                 "Succeeded".clone_into(&mut refund.status);
+                // A failure that was inferred, and was none.
+                refund.code = None;
                 refund.amount = amount.amount();
                 refund.reversed = reversed.amount();
                 refund.settled_at = Some(event.recorded_at);

@@ -106,7 +106,8 @@ impl Refund {
 
     /// Folds one of the payment's refund events.
     pub(crate) fn evolve(refunds: &mut Vec<Self>, event: &PaymentEvent) {
-        if let PaymentEvent::RefundSucceeded { refund_id, refund: external, .. } = event
+        if let PaymentEvent::RefundSucceeded { refund_id, refund: external, .. }
+        | PaymentEvent::RefundFailed { refund_id, refund: Some(external), .. } = event
             && let Some(refund) = refunds.iter_mut().find(|refund| refund.id == *refund_id)
         {
             refund.external = Some(external.clone());
@@ -321,11 +322,15 @@ impl Command for RecordRefund {
                 let (invoice_id, amount, reversed) = (quote.invoice, known.amount, known.reversed);
                 Some(PaymentEvent::RefundReturned { refund_id, invoice_id, amount, reversed, code })
             }
+            // The failure was inferred, and Stripe's own word is another.
+            (RefundReport::Succeeded { refund }, RefundPhase::Failed) if known.external.is_none() => {
+                Some(given_back(state, refund_id, known.amount, refund)?)
+            }
             (_, RefundPhase::Succeeded | RefundPhase::Failed)
             | (RefundReport::Unknown { .. }, RefundPhase::Unknown | RefundPhase::Requested) => None,
             (RefundReport::Succeeded { refund }, _) => Some(given_back(state, refund_id, known.amount, refund)?),
-            (RefundReport::Failed { code, .. }, _) => {
-                Some(PaymentEvent::RefundFailed { refund_id, amount: known.amount, code })
+            (RefundReport::Failed { code, refund }, _) => {
+                Some(PaymentEvent::RefundFailed { refund_id, amount: known.amount, code, refund })
             }
             (RefundReport::Unknown { cause }, _) => Some(PaymentEvent::RefundOutcomeUnknown { refund_id, cause }),
         };

@@ -130,6 +130,9 @@ const PLATFORM_KEY_REFUSED: &str = "platform_key_refused";
 /// Within this time a repeat under the same key is the same call (Stripe prunes keys after 24 hours).
 const KEY_HOLDS: chrono::TimeDelta = chrono::TimeDelta::hours(23);
 
+/// After so long, a charge or a refund that Stripe does not show was not made.
+const ABSENT: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+
 /// Stripe keeps a 500 under the key and gives it again for every repeat: after a few, only a look tells what is there.
 fn repeats_its_failure<T>(outcome: &Outcome<T>, task: &Task) -> bool {
     task.attempts >= 4 && matches!(outcome, Outcome::Unknown { cause: UnknownCause::ProviderError, .. })

@@ -23,7 +23,7 @@ use processes::ports::{IntentMethod, IntentSnapshot, IntentStatus, Outcome, Paym
 use uuid::Uuid;
 
 use super::{
-    ACCOUNT_UNAVAILABLE, Effects, KEY_HOLDS, KEY_REUSED, PLATFORM_KEY_REFUSED,
+    ABSENT, ACCOUNT_UNAVAILABLE, Effects, KEY_HOLDS, KEY_REUSED, PLATFORM_KEY_REFUSED,
     accounts::{Access, access},
     backoff, repeats_its_failure, unknown,
 };
@@ -56,9 +56,6 @@ fn no_access(code: &str) -> bool {
 
 /// After so long without access, a call that was not answered is left to a person.
 const OUT_OF_SIGHT: TimeDelta = TimeDelta::days(1);
-
-/// After so long, a charge that Stripe does not show was not made.
-const ABSENT: TimeDelta = TimeDelta::minutes(15);
 
 /// How long a resident may take to complete a payment.
 const PATIENCE: TimeDelta = TimeDelta::minutes(60);

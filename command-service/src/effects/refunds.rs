@@ -10,7 +10,7 @@ use domain::{
 use events::{PaymentId, RefundId};
 use processes::ports::{Outcome, RefundRequest, RefundSnapshot, RefundStatus};
 
-use super::{Effects, KEY_HOLDS, KEY_REUSED, backoff, repeats_its_failure, unknown};
+use super::{ABSENT, Effects, KEY_HOLDS, KEY_REUSED, backoff, repeats_its_failure, unknown};
 use crate::{
     Fault,
     outbox::{Done, Task},
@@ -19,6 +19,12 @@ use crate::{
 /// How soon, and how rarely, a pending refund is looked at.
 const SOONEST: Duration = Duration::from_secs(5);
 const SLOWEST: Duration = Duration::from_secs(3600);
+
+/// A call that was not answered may still be at work: one list without it proves nothing yet.
+fn unseen(task: &Task) -> Done {
+    let why = "stripe does not show the refund; it may still be at work".to_owned();
+    Done::Unsure { after: backoff(task.attempts), why }
+}
 
 pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: RefundId) -> Result<Done, Fault> {
     let ask = effects.ask(task);
@@ -58,6 +64,7 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
     } else {
         match stripe.find_refund(&request.account, intent, id.0).await {
             Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
+            Outcome::Done(None) if Utc::now() - first < ABSENT => return Ok(unseen(task)),
             Outcome::Done(None) => {
                 let report = RefundReport::Failed { code: "not_found_at_stripe".to_owned(), refund: None };
                 effects.engine.execute(RecordRefund { payment_id, refund_id: id, report }, &ask).await?;
@@ -76,6 +83,7 @@ pub async fn submit(effects: &Effects, task: &Task, payment_id: PaymentId, id: R
         Outcome::Refused(refused) if task.interrupted => {
             match stripe.find_refund(&request.account, intent, id.0).await {
                 Outcome::Done(Some(snapshot)) => Outcome::Done(snapshot),
+                Outcome::Done(None) if Utc::now() - first < ABSENT => return Ok(unseen(task)),
                 Outcome::Done(None) => Outcome::Refused(refused),
                 Outcome::Refused(unseen) => {
                     let why =

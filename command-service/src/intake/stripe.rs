@@ -130,8 +130,8 @@ async fn refund_notice(
     else {
         return Ok(Verdict::Ignored("from another account than the payment's"));
     };
-    // One that succeeded can still come back.
-    if matches!(refund.phase, RefundPhase::Failed | RefundPhase::Requested) {
+    // One that succeeded can still come back, and a failure may only have been inferred.
+    if refund.phase == RefundPhase::Requested {
         return Ok(Verdict::Done);
     }
     match effects.providers.stripe.refund(&request.account, external).await {

@@ -20,6 +20,13 @@ async fn requested(world: &World, payment: Uuid) -> Uuid {
     refund
 }
 
+/// A quarter of an hour after the call.
+async fn later(world: &World) {
+    world
+        .sql("update engine.outbox set first_called_at = now() - interval '16 minutes' where name = 'SubmitRefund'")
+        .await;
+}
+
 async fn phase(world: &World, payment: Uuid, refund: Uuid) -> RefundPhase {
     let state: Payment = world.state(payment).await;
     state.refunds.iter().find(|known| known.id.0 == refund).expect("the refund").phase
@@ -72,8 +79,18 @@ async fn a_refusal_after_a_lost_answer_is_checked_before_it_is_believed() {
     for (trouble, made) in [(Trouble::LostAfter, 1), (Trouble::PanicAfter, 1), (Trouble::LostBefore, 0)] {
         let refund = requested(&world, payment).await;
         world.stripe.script.next("create_refund", trouble);
-        world.stripe.script.next("create_refund", Trouble::Refused("account_invalid"));
+        world.settle().await;
+        for _ in 0..20 {
+            world.stripe.script.next("create_refund", Trouble::Refused("account_invalid"));
+        }
         world.settle_at_last().await;
+        if made == 0 {
+            // It may still be at work for a while.
+            assert_eq!(phase(&world, payment, refund).await, RefundPhase::Unknown);
+            later(&world).await;
+            world.settle_at_last().await;
+        }
+        world.stripe.script.forget();
         assert_eq!(world.stripe.refunds(refund), made);
         let expected = if made == 1 { RefundPhase::Succeeded } else { RefundPhase::Failed };
         assert_eq!(phase(&world, payment, refund).await, expected, "{trouble:?}");
@@ -233,5 +250,38 @@ async fn what_was_given_back_in_stripes_dashboard_is_booked_once_and_not_given_a
         assert!(world.execute(world.manager(), "RefundPayment", again).await.is_err(), "only what is left");
         assert_eq!(state.refunds.iter().filter(|known| known.amount.amount() == 6_000).count(), 1);
     }
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn a_refund_that_stripe_does_not_show_at_once_is_waited_for_and_counts_when_it_shows_up_later() {
+    let world = World::new().await;
+    world.community().await;
+    let payment = world.paid().await;
+    let intent = world.state::<Payment>(payment).await.intent.expect("an intent");
+    let refund = requested(&world, payment).await;
+    for _ in 0..12 {
+        world.stripe.script.next("create_refund", Trouble::Failing);
+    }
+    for _ in 0..6 {
+        world.hurry().await;
+        world.settle().await;
+    }
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Unknown, "one list without it proves nothing");
+    later(&world).await;
+    world.settle_at_last().await;
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Failed);
+    // It was made all the same.
+    let external = world.stripe.refund_in_the_dashboard(&intent, 100);
+    world.stripe.name_refund(&external, refund);
+    let object = json!({
+        "object": "refund", "id": external, "payment_intent": intent, "metadata": { "propty_refund": refund }
+    });
+    for _ in 0..2 {
+        world.notice_of("refund.updated", object.clone()).await;
+    }
+    world.settle_at_last().await;
+    assert_eq!(phase(&world, payment, refund).await, RefundPhase::Succeeded);
+    assert_eq!((booked(&world, payment).await, world.stripe.refunds(refund)), (1, 1));
     repeats_change_nothing(&world).await;
 }

@@ -126,7 +126,7 @@ public! {
             /// What leaves the invoice.
             reversed: Money,
         },
-        /// The provider did not give the money back.
+        /// The provider did not give the money back. Should it turn out later that it did, `payment.refunded` follows.
         RefundFailed = "payment.refund_failed" v 1 from "RefundFailed" when "At most once for each refund." {
             payment_id: Uuid,
             refund_id: Uuid,
@@ -250,7 +250,7 @@ impl Tell for PaymentFact {
                 amount: amount.into(),
                 reversed: reversed.into(),
             },
-            PaymentEvent::RefundFailed { refund_id, amount, code: _ } => {
+            PaymentEvent::RefundFailed { refund_id, amount, code: _, refund: _ } => {
                 Self::RefundFailed { payment_id, refund_id: refund_id.0, amount: amount.into() }
             }
             PaymentEvent::RefundReturned { refund_id, invoice_id, amount, reversed, code: _ } => Self::RefundReturned {

@@ -64,7 +64,7 @@ fn given_back(refund_id: RefundId, amount: i64, reversed: i64) -> PaymentEvent {
 }
 
 fn failed(refund_id: RefundId, amount: i64) -> PaymentEvent {
-    PaymentEvent::RefundFailed { refund_id, amount: usd(amount), code: "insufficient_funds".into() }
+    PaymentEvent::RefundFailed { refund_id, amount: usd(amount), code: "insufficient_funds".into(), refund: None }
 }
 
 /// A refund of this much, at Stripe.
@@ -224,4 +224,19 @@ fn a_refund_of_ours_is_not_taken_for_one_of_the_dashboards() {
     // Also when its metadata was edited meanwhile.
     given(with(under_way, [given_back(REFUND, 5_000, 5_000)])).ignores(outside("re_1", 5_000, None));
     given(submitted()).refuses(outside("re_9", 1, None), PaymentRefusal::NothingToRefund);
+}
+
+#[test]
+fn stripes_own_word_that_it_was_made_overrules_a_failure_that_was_inferred() {
+    let failed = |refund: Option<&str>| PaymentEvent::RefundFailed {
+        refund_id: REFUND,
+        amount: usd(5_000),
+        code: "not_found_at_stripe".into(),
+        refund: refund.map(Into::into),
+    };
+    let under_way = with(succeeded(), [asked(REFUND, 5_000), intent(REFUND, 5_000)]);
+    let inferred = with(under_way.clone(), [failed(None)]);
+    given(inferred).accepts(record(REFUND, success()), [given_back(REFUND, 5_000, 5_000)]);
+    // What Stripe itself said, or what came back, does not go out again.
+    given(with(under_way, [failed(Some("re_1"))])).ignores(record(REFUND, success()));
 }

@@ -25,6 +25,8 @@ pub enum Trouble {
     LostAfter,
     PanicBefore,
     PanicAfter,
+    /// A 500, which the provider gives again for every repeat; nothing happened.
+    Failing,
 }
 
 /// Every way that a call can go wrong for a while.
@@ -59,6 +61,9 @@ impl Script {
             Some(Trouble::Refused(code)) => return refused(code),
             Some(Trouble::Retry) => return Outcome::Retry { after: Duration::ZERO, why: "busy".to_owned() },
             Some(Trouble::LostBefore) => return lost(),
+            Some(Trouble::Failing) => {
+                return Outcome::Unknown { cause: UnknownCause::ProviderError, why: "a 500".to_owned() };
+            }
             Some(Trouble::PanicBefore) => panic!("as told, before {call}"),
             Some(Trouble::LostAfter | Trouble::PanicAfter) | None => {}
         }

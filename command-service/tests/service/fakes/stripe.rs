@@ -169,6 +169,13 @@ impl FakeStripe {
         id
     }
 
+    /// It was ours: its metadata says so.
+    pub fn name_refund(&self, external: &str, ours: Uuid) {
+        if let Some((_, refund)) = lock(&self.books).refunds.get_mut(external) {
+            refund.refund = Some(ours);
+        }
+    }
+
     pub fn change_refunds(&self, status: RefundStatus) {
         for (_, refund) in lock(&self.books).refunds.values_mut() {
             refund.status = status;
