@@ -167,7 +167,8 @@ impl Payment {
     /// What of it is on the invoice: neither refunded nor taken back by the payer's bank.
     pub(crate) fn on_invoice(&self) -> Result<Money, PaymentRefusal> {
         let quote = self.quoted()?;
-        let gone = self.refunds.iter().map(Refund::reversed).chain(self.disputes.iter().map(Dispute::missing));
+        let gone =
+            self.refunds.iter().map(Refund::reversed).chain(self.disputes.iter().map(|dispute| dispute.reversed));
         Ok(quote.amount.checked_sub(Money::sum(quote.amount.currency(), gone)?)?)
     }
 
@@ -275,9 +276,9 @@ impl Aggregate for Payment {
             PaymentEvent::PaymentDisputed { dispute, amount, reversed, .. } => {
                 self.disputes.push(Dispute { id: dispute, amount, reversed, state: DisputeState::Open });
             }
-            PaymentEvent::PaymentDisputeClosed { dispute, won, .. } => {
+            PaymentEvent::PaymentDisputeClosed { dispute, won, reversed, .. } => {
                 if let Some(known) = self.disputes.iter_mut().find(|known| known.id == dispute) {
-                    known.state = if won { DisputeState::Won } else { DisputeState::Lost };
+                    known.close(won, reversed);
                 }
             }
             PaymentEvent::PaymentCanceled { .. } => {

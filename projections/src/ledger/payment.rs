@@ -138,8 +138,8 @@ impl Payment {
                     taken.debit(Account::Disputed, amount.amount(), amount.currency())
                 }
             }
-            PaymentEvent::PaymentDisputeClosed { dispute, won, .. } => match self.close(&dispute)? {
-                Some(dispute) => self.decided(&dispute, won)?,
+            PaymentEvent::PaymentDisputeClosed { dispute, won, reversed, .. } => match self.close(&dispute)? {
+                Some(dispute) => self.decided(&dispute, won, reversed)?,
                 None => return Ok(vec![]),
             },
         };
@@ -210,7 +210,7 @@ impl Payment {
         Ok((!std::mem::replace(&mut known.closed, true)).then(|| known.clone()))
     }
 
-    fn decided(&mut self, dispute: &Dispute, won: bool) -> Result<Draft, FoldError> {
+    fn decided(&mut self, dispute: &Dispute, won: bool, back_to_invoice: Money) -> Result<Draft, FoldError> {
         let Dispute { amount, reversed, returned, .. } = *dispute;
         let currency = amount.currency();
         let beyond = amount.checked_sub(reversed)?;
@@ -220,14 +220,18 @@ impl Payment {
                     self.pending += amount.amount();
                 }
                 let back = Draft::default().debit(self.place(), amount.amount(), currency);
+                // What a refund took meanwhile, which found nothing on the invoice, stays off it: the loss that it was is none.
+                let kept = reversed.checked_sub(back_to_invoice)?.amount();
                 if returned {
-                    back.credit(Account::Unapplied, reversed.amount(), currency).credit(
+                    back.credit(Account::Unapplied, back_to_invoice.amount(), currency).credit(
                         Account::FeeDifference,
-                        beyond.amount(),
+                        beyond.amount() + kept,
                         currency,
                     )
                 } else {
                     back.credit(Account::Disputed, amount.amount(), currency)
+                        .debit(Account::DisputedInvoices, kept, currency)
+                        .credit(Account::FeeDifference, kept, currency)
                 }
             }
             // It was taken for good already.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{PROCESS, Payment, PaymentRefusal, Phase};
-use crate::{Command, Context, Decision};
+use crate::{Command, Context, Decision, refund::RefundPhase};
 
 /// Where a dispute stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,7 @@ pub struct RecordDispute {
 pub struct Dispute {
     pub id: String,
     pub amount: Money,
+    /// What of it is missing on the invoice at the moment.
     pub reversed: Money,
     pub state: DisputeState,
 }
@@ -52,13 +53,35 @@ impl Dispute {
         }
     }
 
-    /// What of it is missing on the invoice at the moment.
-    pub(crate) fn missing(&self) -> Money {
-        match self.state {
-            DisputeState::Open | DisputeState::Lost => self.reversed,
-            DisputeState::Won => Money::zero(self.reversed.currency()),
+    /// It was decided; this much came back to the invoice.
+    pub(super) fn close(&mut self, won: bool, back: Money) {
+        self.state = if won { DisputeState::Won } else { DisputeState::Lost };
+        if won {
+            self.reversed = self.reversed.checked_sub(back).unwrap_or(self.reversed);
         }
     }
+}
+
+/// What comes back to the invoice when a dispute that took this much off it is won. The invoice's part of whatever else went back goes
+/// first: a refund that succeeded meanwhile found nothing there to take, and the resident has that money.
+fn given_back(state: &Payment, dispute: &str, reversed: Money) -> Result<Money, PaymentRefusal> {
+    let amount = state.quoted()?.amount;
+    let zero = Money::zero(amount.currency());
+    let refunds =
+        state.refunds.iter().filter(|refund| refund.phase == RefundPhase::Succeeded).map(|refund| refund.amount);
+    let others = state.disputes.iter().filter(|other| other.id != dispute).map(Dispute::taken);
+    let left = amount.checked_sub(Money::sum(amount.currency(), refunds.chain(others))?)?;
+    let known = state.disputes.iter().any(|known| known.id == dispute);
+    // As news of the whole story at once, nothing of it has left the invoice yet.
+    let there = if known { state.on_invoice()? } else { state.on_invoice()?.checked_sub(reversed)? };
+    let back = (if left < zero { zero } else { left }).checked_sub(there)?;
+    Ok(if back < zero {
+        zero
+    } else if back > reversed {
+        reversed
+    } else {
+        back
+    })
 }
 
 impl Command for RecordDispute {
@@ -117,6 +140,7 @@ impl Command for RecordDispute {
             });
             (amount, reversed, DisputeState::Open)
         };
+        let back = given_back(state, &self.dispute, reversed)?;
         let won = match (now, self.state) {
             (DisputeState::Open, DisputeState::Won) => true,
             (DisputeState::Open, DisputeState::Lost) => false,
@@ -127,7 +151,7 @@ impl Command for RecordDispute {
             invoice_id: quote.invoice,
             won,
             amount,
-            reversed: if won { reversed } else { Money::zero(reversed.currency()) },
+            reversed: if won { back } else { Money::zero(reversed.currency()) },
         });
         Ok(events)
     }

@@ -155,12 +155,16 @@ impl Life {
         if !returned {
             *self.disputed.entry(currency).or_default() -= taken;
         }
+        let mut back = reversed;
         if won {
+            if which.is_multiple_of(3) {
+                back -= self.refund_of_what_is_disputed(charge, (reversed + 1) / 2);
+            }
             self.charges[charge].gone -= taken;
-            self.charges[charge].reversed -= reversed;
+            self.charges[charge].reversed -= back;
             self.moved(bill, taken);
-            if reversed > 0 {
-                self.later.push_back(Later::Reinstate { charge, amount: reversed, dispute: dispute.clone() });
+            if back > 0 {
+                self.later.push_back(Later::Reinstate { charge, amount: back, dispute: dispute.clone() });
             }
         }
         self.payment(
@@ -168,9 +172,30 @@ impl Life {
             "PaymentDisputeClosed",
             json!({
                 "dispute": dispute, "invoice_id": id(2, bill), "won": won, "amount": money(taken, currency),
-                "reversed": money(reversed, currency),
+                "reversed": money(back, currency),
             }),
         );
+    }
+
+    /// A refund that was asked for before the dispute succeeds, and finds nothing on the invoice.
+    fn refund_of_what_is_disputed(&mut self, charge: usize, amount: i64) -> i64 {
+        if amount == 0 {
+            return 0;
+        }
+        let bill = self.charges[charge].bill;
+        let currency = self.currency(bill);
+        self.charges[charge].gone += amount;
+        self.moved(bill, -amount);
+        let refund = id(10, usize::try_from(self.position).expect("small"));
+        self.payment(
+            charge,
+            "RefundSucceeded",
+            json!({
+                "refund_id": refund, "invoice_id": id(2, bill), "amount": money(amount, currency),
+                "reversed": money(0, currency), "refund": "re_2",
+            }),
+        );
+        amount
     }
 
     pub(super) fn pay_out(&mut self, which: usize, amount: i64) {

@@ -215,3 +215,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_refund_took_while_a_dispute_was_open_does_not_come_back_when_it_is_won() {
+    let asked = |amount| PaymentEvent::RefundRequested { refund_id: REFUND, amount: usd(amount), note: None };
+    let refunded = |amount, reversed| PaymentEvent::RefundSucceeded {
+        refund_id: REFUND,
+        invoice_id: INVOICE,
+        amount: usd(amount),
+        reversed: usd(reversed),
+        refund: "re_1".into(),
+    };
+    let won = dispute("dp_1", 10_383, DisputeState::Won);
+    // Asked for before, it succeeds while nothing is on the invoice: wholly, and in part.
+    for (amount, back) in [(10_383, 0), (10_000, 0), (4_000, 6_000)] {
+        let taken = with(succeeded(), [asked(amount), disputed("dp_1", 10_383, 10_000), refunded(amount, 0)]);
+        given(taken.clone()).accepts(won.clone(), [closed("dp_1", true, 10_383, back)]);
+        let over = state::<Payment>(with(taken, [closed("dp_1", true, 10_383, back)]));
+        assert_eq!(over.on_invoice(), Ok(usd(back)));
+    }
+    // One that succeeded before took its part then.
+    let before = with(succeeded(), [asked(4_000), refunded(4_000, 4_000), disputed("dp_1", 6_383, 6_000)]);
+    given(before).accepts(dispute("dp_1", 6_383, DisputeState::Won), [closed("dp_1", true, 6_383, 6_000)]);
+}
