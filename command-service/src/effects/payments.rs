@@ -57,6 +57,9 @@ fn no_access(code: &str) -> bool {
 /// After so long without access, a call that was not answered is left to a person.
 const OUT_OF_SIGHT: TimeDelta = TimeDelta::days(1);
 
+/// After so long, what Stripe kept of a payment does not become known by itself: an account that settles in another currency, say.
+const BOOKED: TimeDelta = TimeDelta::days(7);
+
 /// How long a resident may take to complete a payment.
 const PATIENCE: TimeDelta = TimeDelta::minutes(60);
 
@@ -502,13 +505,18 @@ pub async fn settlement(effects: &Effects, task: &Task, id: PaymentId) -> Result
         return Ok(Done::Finished);
     }
     let (Some(request), Some(intent)) = (&payment.request, &payment.intent) else { return Ok(Done::Finished) };
-    effects.calling(task).await?;
+    let first = effects.calling(task).await?;
     match effects.providers.stripe.payment_intent(&request.account, intent).await {
         Outcome::Done(snapshot) => {
             record_snapshot(effects, &effects.ask(task), id, &request.account, snapshot).await?;
             let payment: Payment = effects.engine.state(task.organization, id.0).await?;
             if payment.settled {
                 return Ok(Done::Finished);
+            }
+            if Utc::now() - first > BOOKED {
+                let why = "stripe has booked it in another currency or amount than was charged, or not at all; the payment's fee is not \
+                           in the ledger";
+                return Ok(Done::Unresolved(why.to_owned()));
             }
             let why = "stripe has not booked it yet".to_owned();
             Ok(Done::Later { after: Duration::from_secs(3600), why })

@@ -328,3 +328,25 @@ async fn a_submission_is_not_dropped_before_a_person_has_said_what_became_of_it(
     assert_eq!(world.count(&owned).await, 1);
     repeats_change_nothing(&world).await;
 }
+
+#[tokio::test]
+async fn what_stripe_kept_in_another_currency_is_left_to_a_person_after_a_week() {
+    let world = World::new().await;
+    world.community().await;
+    let (payment, intent) = world.submitted().await;
+    world.stripe.pay(&intent);
+    world.stripe.change(&intent, |intent| {
+        if let Some(booked) = &mut intent.booked {
+            "eur".clone_into(&mut booked.currency);
+        }
+    });
+    world.notice("payment_intent.succeeded", &intent, Some(payment)).await;
+    world.settle().await;
+    world.advance(TimeDelta::minutes(2)).await;
+    world.settle_at_last().await;
+    assert_eq!(world.row("ReadSettlement", payment).await.1, "ready");
+    world.sql("update engine.outbox set first_called_at = now() - interval '8 days' where name = 'ReadSettlement'").await;
+    world.settle_at_last().await;
+    assert_eq!(world.row("ReadSettlement", payment).await.1, "unresolved");
+    assert_eq!(world.times(payment, "PaymentSettled").await, 0);
+}
