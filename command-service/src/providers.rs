@@ -123,11 +123,10 @@ impl Providers {
 
 type TextsAndTokens = (Option<Arc<dyn Texts>>, Vec<Secret>);
 
-/// Twilio or the sandbox, with the tokens that webhooks are signed with; nothing where texts are switched off.
+/// Twilio or the sandbox, with the tokens that webhooks are signed with. Where texts are switched off nothing is sent, but whoever was
+/// texted before is still heard: a STOP must not be turned away.
 fn texts(settings: &Settings, sandbox: Option<String>) -> Result<TextsAndTokens, ProvidersError> {
-    if settings.texts == Texting::Off {
-        return Ok((None, Vec::new()));
-    }
+    let further = settings.secrets.twilio_webhooks.iter().map(|token| Secret::from(token.expose()));
     let (api_base, account_sid, auth_token, messaging_service) = match (&settings.secrets.twilio, sandbox) {
         (Some(own), _) => {
             let token = Secret::from(own.auth_token.expose());
@@ -137,10 +136,13 @@ fn texts(settings: &Settings, sandbox: Option<String>) -> Result<TextsAndTokens,
             let token = Secret::from(SANDBOX_TWILIO_TOKEN);
             (url, SANDBOX_TWILIO_ACCOUNT.to_owned(), token, SANDBOX_TWILIO_SERVICE.to_owned())
         }
+        (None, None) if settings.texts == Texting::Off => return Ok((None, further.collect())),
         (None, None) => return Err(ProvidersError::Missing("TWILIO_AUTH_TOKEN")),
     };
-    let further = settings.secrets.twilio_webhooks.iter().map(|token| Secret::from(token.expose()));
     let tokens = [auth_token.clone()].into_iter().chain(further).collect();
+    if settings.texts == Texting::Off {
+        return Ok((None, tokens));
+    }
     let twilio = TwilioTexts::try_new(&TwilioSettings {
         api_base,
         account_sid,
@@ -151,4 +153,32 @@ fn texts(settings: &Settings, sandbox: Option<String>) -> Result<TextsAndTokens,
         timeout: ANSWER,
     })?;
     Ok((Some(Arc::new(twilio)), tokens))
+}
+
+#[cfg(test)]
+mod tests {
+    use host::{
+        Secret as Kept,
+        settings::{Secrets, Twilio},
+    };
+
+    use super::*;
+
+    fn off(twilio: Option<Twilio>, further: &[&str]) -> Vec<String> {
+        let twilio_webhooks = further.iter().map(|token| Kept::new(*token)).collect();
+        let secrets = Secrets { twilio, twilio_webhooks, ..Secrets::default() };
+        let settings = Settings { texts: Texting::Off, secrets, ..Settings::default() };
+        let (sender, tokens) = texts(&settings, None).expect("providers");
+        assert!(sender.is_none(), "nothing is sent");
+        tokens.iter().map(|token| token.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn where_texts_are_switched_off_webhooks_are_believed_all_the_same() {
+        let own =
+            Twilio { account_sid: "AC1".to_owned(), auth_token: Kept::new("own"), messaging_service: "MG1".to_owned() };
+        assert_eq!(off(Some(own), &["rotated"]), ["own", "rotated"]);
+        assert_eq!(off(None, &["rotated"]), ["rotated"]);
+        assert_eq!(off(None, &[]), Vec::<String>::new());
+    }
 }

@@ -277,10 +277,6 @@ impl Texts for TwilioTexts {
         }
     }
 
-    fn problem(&self, code: &str) -> TextProblem {
-        code.parse().map_or(TextProblem::Other, problem)
-    }
-
     fn appears_within(&self) -> Duration {
         APPEARS_WITHIN
     }

@@ -7,7 +7,7 @@ use integrations::{
     Secret, TwilioSettings, TwilioTexts,
     twilio::webhook::{self, Received, TwilioNotice},
 };
-use processes::ports::{Outcome, OutgoingText, TextProblem, TextSnapshot, TextStatus, Texts};
+use processes::ports::{Outcome, OutgoingText, TextSnapshot, TextStatus, Texts};
 use sandbox::{Fault, FaultKind, Provider, Sandbox, SandboxConfig, WebhookTarget};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -100,9 +100,6 @@ async fn refusals_have_twilios_code_and_no_number() {
     }
     let outcome = send(Reply::Answer(404, "", "<html>".to_owned())).await;
     assert!(matches!(&outcome, Outcome::Refused(refused) if refused.code == "404"), "{outcome:?}");
-    let twilio = texts("http://127.0.0.1:1");
-    assert_eq!((twilio.problem("21610"), twilio.problem("404")), (TextProblem::Blocked, TextProblem::Other));
-    assert_eq!(twilio.problem("not a number"), TextProblem::Other);
 }
 
 #[tokio::test]
@@ -317,8 +314,5 @@ async fn the_sandboxs_stop_comes_in_as_answered_and_closes_the_number() {
     assert_eq!((stop.from.as_str(), stop.body.as_str(), stop.answered), (TO, "Stop ", Some(webhook::Answered::Stop)));
     assert_eq!(stop.service.as_deref(), Some(world.texts.sender()));
     let outcome = world.texts.send(&text(TO)).await;
-    assert!(
-        matches!(&outcome, Outcome::Refused(refused) if world.texts.problem(&refused.code) == TextProblem::Blocked),
-        "{outcome:?}"
-    );
+    assert!(matches!(&outcome, Outcome::Refused(refused) if refused.code == "21610"), "{outcome:?}");
 }

@@ -91,8 +91,6 @@ pub trait Texts: Send + Sync + std::fmt::Debug {
     async fn find(&self, to: &str, short_reference: &str) -> Outcome<Option<TextSnapshot>>;
     /// A text as it is now.
     async fn text(&self, id: &str) -> Outcome<TextSnapshot>;
-    /// What a refusal's code asks for.
-    fn problem(&self, code: &str) -> TextProblem;
     /// For how long a text that is not found may yet appear.
     fn appears_within(&self) -> Duration;
 }

@@ -6,6 +6,7 @@ use domain::{
     text_message::{Phase, RequestText},
 };
 use events::{OrganizationId, TextId, text_message::TextClass};
+use integrations::twilio::problem;
 use letters::{choose_text, text_version};
 use processes::ports::TextProblem;
 use sqlx::PgPool;
@@ -39,11 +40,11 @@ pub(super) async fn is_halted(pool: &PgPool, sender: &str) -> Result<bool, sqlx:
 /// Acts on the code with which a text failed.
 pub async fn act(effects: &Effects, task: &Task, text_id: TextId, code: u32) -> Result<Done, Fault> {
     let text: TextMessage = effects.engine.state(task.organization, text_id.0).await?;
-    let (Some(request), Some(frozen), Some(texts)) = (&text.request, &text.frozen, &effects.providers.texts) else {
-        return Ok(Done::Finished);
-    };
+    let (Some(request), Some(frozen)) = (&text.request, &text.frozen) else { return Ok(Done::Finished) };
     let (resident_id, number_key, ask) = (request.resident, frozen.number_key, effects.ask(task));
-    match texts.problem(&code.to_string()) {
+    // Whether or not texts are sent at present: what a number's owner told the provider is to be known when they are again.
+    let sender = effects.providers.texts.as_ref().map(|texts| texts.sender());
+    match problem(code) {
         TextProblem::Blocked => {
             effects.engine.execute(RecordProviderBlock { resident_id, number_key, code }, &ask).await?;
             Ok(Done::Finished)
@@ -55,11 +56,13 @@ pub async fn act(effects: &Effects, task: &Task, text_id: TextId, code: u32) -> 
         TextProblem::Filtered => Ok(Done::Unresolved(format!(
             "a carrier filtered the text ({code}); look at its wording before more are sent"
         ))),
-        // One task is enough to halt it.
-        TextProblem::SenderHalted if is_halted(effects.engine.store().pool(), texts.sender()).await? => {
-            Ok(Done::Finished)
-        }
-        TextProblem::SenderHalted => Ok(Done::Unresolved(halted(texts.sender()))),
+        TextProblem::SenderHalted => match sender {
+            // One task is enough to halt it.
+            Some(sender) if is_halted(effects.engine.store().pool(), sender).await? => Ok(Done::Finished),
+            Some(sender) => Ok(Done::Unresolved(halted(sender))),
+            // Nothing is sent anyway.
+            None => Ok(Done::Finished),
+        },
         TextProblem::Passing | TextProblem::BackOff | TextProblem::Expired | TextProblem::Other => Ok(Done::Finished),
     }
 }
@@ -68,8 +71,8 @@ pub async fn act(effects: &Effects, task: &Task, text_id: TextId, code: u32) -> 
 pub async fn again(effects: &Effects, task: &Task, text_id: TextId, code: u32) -> Result<Done, Fault> {
     let engine = &effects.engine;
     let text: TextMessage = engine.state(task.organization, text_id.0).await?;
-    let (Some(request), Some(texts)) = (&text.request, &effects.providers.texts) else { return Ok(Done::Finished) };
-    let passing = match texts.problem(&code.to_string()) {
+    let (Some(request), Some(_)) = (&text.request, &effects.providers.texts) else { return Ok(Done::Finished) };
+    let passing = match problem(code) {
         TextProblem::Passing | TextProblem::BackOff | TextProblem::Expired => true,
         TextProblem::Blocked
         | TextProblem::Undeliverable

@@ -3,7 +3,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
-use processes::ports::{Outcome, OutgoingText, TextProblem, TextSnapshot, TextStatus, Texts};
+use processes::ports::{Outcome, OutgoingText, TextSnapshot, TextStatus, Texts};
 use uuid::Uuid;
 
 use super::{Script, lock};
@@ -62,10 +62,6 @@ impl Texts for FakeTexts {
 
     async fn text(&self, _: &str) -> Outcome<TextSnapshot> {
         super::refused("20404")
-    }
-
-    fn problem(&self, code: &str) -> TextProblem {
-        code.parse().map_or(TextProblem::Other, integrations::twilio::problem)
     }
 
     fn appears_within(&self) -> Duration {
