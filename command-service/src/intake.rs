@@ -8,6 +8,7 @@ mod twilio;
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
+use chrono::{DateTime, Utc};
 use domain::Actor;
 use event_store::Keyring;
 use events::{OrganizationId, Role};
@@ -43,8 +44,28 @@ enum Verdict {
     Again(String),
 }
 
+/// Webhooks that are understood apart from others: a batch ends with its slowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    /// What people write, and what became of texts. Nobody is asked anything for it, and a STOP must not wait for whoever is.
+    Texts,
+    /// Everything else. Much of it is looked up at its provider, which may take its time.
+    Others,
+}
+
+impl Intake {
+    pub const ALL: [Self; 2] = [Self::Texts, Self::Others];
+
+    const fn whose(self) -> &'static str {
+        match self {
+            Self::Texts => "provider = 'twilio'",
+            Self::Others => "provider <> 'twilio'",
+        }
+    }
+}
+
 /// Understands up to a batch of received webhooks, oldest first; returns how many there were.
-pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
+pub async fn process(effects: &Effects, intake: Intake) -> Result<usize, sqlx::Error> {
     let pool = effects.engine.store().pool();
     // The lease is the retry time itself: whoever takes a row pushes it ahead. It is short, because a killed worker's rows
     // wait for it, and understanding a webhook twice is harmless.
@@ -53,10 +74,11 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
         "update engine.webhooks set attempts = attempts + 1, retry_at = now() + interval '20 seconds'
          where (provider, external_id) in (
              select provider, external_id from engine.webhooks
-             where state = 'received' and retry_at <= now() and {}
+             where state = 'received' and retry_at <= now() and {} and {}
              order by received_at limit 24 for update skip locked
          )
-         returning provider, external_id, body, attempts",
+         returning provider, external_id, body, attempts, received_at",
+        intake.whose(),
         quarantine::allows()
     ))
     .fetch_all(pool)
@@ -67,8 +89,9 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
         let external_id: String = row.try_get("external_id")?;
         let attempts: i32 = row.try_get("attempts")?;
         let body: &[u8] = row.try_get("body")?;
+        let arrived = effects.engine.clock().at(row.try_get("received_at")?);
         // A panic concerns this webhook only: its neighbours are understood, and the worker goes on.
-        let verdict = AssertUnwindSafe(understand(effects, &provider, body)).catch_unwind().await;
+        let verdict = AssertUnwindSafe(understand(effects, &provider, body, arrived)).catch_unwind().await;
         let verdict = verdict.unwrap_or_else(|_| Ok(Verdict::Again("understanding it panicked".to_owned())));
         let forget = matches!(verdict, Ok(Verdict::Forgotten));
         let (state, note, after) = match verdict {
@@ -95,12 +118,12 @@ pub async fn process(effects: &Effects) -> Result<usize, sqlx::Error> {
     Ok(count)
 }
 
-async fn understand(effects: &Effects, provider: &str, body: &[u8]) -> Result<Verdict, Fault> {
+async fn understand(effects: &Effects, provider: &str, body: &[u8], arrived: DateTime<Utc>) -> Result<Verdict, Fault> {
     let raw = effects.engine.store().keyring().open_raw(provider, body).await?;
     match provider {
         "stripe" => Box::pin(stripe::understand(effects, &raw)).await,
         "resend" => resend::understand(effects, &raw).await,
-        "twilio" => twilio::understand(effects, &raw).await,
+        "twilio" => twilio::understand(effects, &raw, arrived).await,
         _ => Ok(Verdict::Ignored("unknown provider")),
     }
 }

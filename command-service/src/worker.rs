@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::{
     Ask, Fault,
     effects::{Effects, backoff},
-    intake,
+    intake::{self, Intake},
     outbox::{self, Done, Lane, Task},
 };
 
@@ -79,7 +79,9 @@ impl Worker {
         let mut keeper = JoinSet::new();
         keeper.spawn(keep(self.effects.engine.store().pool().clone(), self.holder, self.under_way.clone()));
         // Webhooks wait for their provider's answers; that must not hold up the outbox.
-        keeper.spawn(take_in(self.effects.clone()));
+        for intake in Intake::ALL {
+            keeper.spawn(take_in(self.effects.clone(), intake));
+        }
         let (end, ended) = mpsc::unbounded_channel();
         let pool = self.effects.engine.store().pool().clone();
         let writer = tokio::spawn(write_outcomes(pool, self.under_way.clone(), self.work.clone(), ended));
@@ -132,7 +134,9 @@ impl Worker {
 
     /// Understands received webhooks, then claims up to so many tasks.
     pub async fn claim(&self, free: i64) -> Result<Vec<Task>, sqlx::Error> {
-        intake::process(&self.effects).await?;
+        for intake in Intake::ALL {
+            intake::process(&self.effects, intake).await?;
+        }
         self.claim_tasks(free).await
     }
 
@@ -160,10 +164,10 @@ fn locked(under_way: &UnderWay) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
 }
 
 /// Understands webhooks as they come.
-async fn take_in(effects: Effects) {
+async fn take_in(effects: Effects, intake: Intake) {
     loop {
         // Without this a panic would end the intake for as long as the worker lives.
-        match AssertUnwindSafe(intake::process(&effects)).catch_unwind().await {
+        match AssertUnwindSafe(intake::process(&effects, intake)).catch_unwind().await {
             Ok(Ok(0)) => tokio::time::sleep(TAKE_IN).await,
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {

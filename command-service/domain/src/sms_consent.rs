@@ -18,7 +18,8 @@ use events::{
     TimeZone,
     disclosure::ShownDisclosure,
     sms_consent::{
-        Checkbox, ConsentScope, ConsentSource, Evidence, InvalidationCause, OptInRefusal, SessionEvidence, SignInMethod,
+        Checkbox, ConsentScope, ConsentSource, Evidence, InvalidationCause, OptInRefusal, Reading, SessionEvidence,
+        SignInMethod,
     },
     text_message::{KeywordReply, TextSuppression},
 };
@@ -170,6 +171,7 @@ struct Shown {
 struct Inbound {
     number: Sealed<Phone>,
     key: NumberKey,
+    reading: Reading,
     reply: Option<KeywordReply>,
     received_at: DateTime<Utc>,
     answered_by: Option<TextId>,

@@ -1,5 +1,6 @@
 //! Twilio's notices: what became of a text, and what people write.
 
+use chrono::{DateTime, Utc};
 use domain::{
     Resident, TextMessage,
     inbound_text::{INSTALLATION, KeepUnknownText},
@@ -16,10 +17,11 @@ use crate::{
     recipients,
 };
 
-pub(super) async fn understand(effects: &Effects, raw: &[u8]) -> Result<Verdict, Fault> {
+/// `arrived` is when the notice came, however late it is understood: of two words the one that came last counts.
+pub(super) async fn understand(effects: &Effects, raw: &[u8], arrived: DateTime<Utc>) -> Result<Verdict, Fault> {
     match parse(raw) {
         Ok(TwilioNotice::Status(notice)) => status(effects, &notice).await,
-        Ok(TwilioNotice::Inbound(notice)) => inbound(effects, notice).await,
+        Ok(TwilioNotice::Inbound(notice)) => inbound(effects, notice, arrived).await,
         Err(_) => Ok(Verdict::Ignored("not readable as a webhook")),
     }
 }
@@ -50,11 +52,10 @@ async fn status(effects: &Effects, notice: &StatusNotice) -> Result<Verdict, Fau
 }
 
 /// A number that several have, here or in other organizations, speaks for all of them; one of them answers.
-async fn inbound(effects: &Effects, notice: InboundNotice) -> Result<Verdict, Fault> {
+async fn inbound(effects: &Effects, notice: InboundNotice, received_at: DateTime<Utc>) -> Result<Verdict, Fault> {
     let Ok(number) = Phone::parse(&notice.from) else {
         return Ok(Verdict::Ignored("not from a telephone number"));
     };
-    let received_at = effects.engine.clock().now();
     let answered_by_provider = notice.answered.map(|answered| match answered {
         Answered::Stop => ProviderReading::Stop,
         Answered::Help => ProviderReading::Help,

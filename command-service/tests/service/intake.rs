@@ -5,11 +5,16 @@ use domain::{Payment, StripeAccount, payment::Phase};
 use futures_util::future::join_all;
 use processes::ports::IntentStatus;
 use serde_json::json;
+use tokio::{
+    sync::watch,
+    time::{Duration, timeout},
+};
 use uuid::Uuid;
 
 use crate::{
     fakes::Trouble,
     proofs::repeats_change_nothing,
+    texting::NUMBER,
     world::{ACCOUNT, World},
 };
 
@@ -165,6 +170,32 @@ async fn a_webhook_is_understood_later_when_stripe_does_not_answer() {
     assert_eq!(world.state::<Payment>(payment).await.phase, Phase::Submitted);
     world.settle_at_last().await;
     assert_eq!(world.state::<Payment>(payment).await.phase, Phase::Succeeded);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_provider_that_takes_its_time() {
+    let world = World::texting().await;
+    let (payment, intent) = world.submitted().await;
+    world.stripe.script.next("payment_intent", Trouble::Hangs);
+    world.notice("payment_intent.succeeded", &intent, Some(payment)).await;
+    let (end, told) = watch::channel(false);
+    let worker = world.worker();
+    let running = tokio::spawn(async move { worker.run(told).await });
+    let patience = Duration::from_secs(30);
+    let begun = async {
+        // Each look lets the others go on.
+        while !world.stripe.script.is_used_up() {
+            world.consent().await;
+        }
+    };
+    timeout(patience, begun).await.expect("somebody asks stripe");
+    world.hears(NUMBER, "STOP", None).await;
+    let ended = async { while world.consent().await.standing().is_some() {} };
+    timeout(patience, ended).await.expect("the word is understood while stripe thinks");
+    let waiting = "select count(*) from engine.webhooks where state = 'received' and provider = 'stripe'";
+    assert_eq!(world.count(waiting).await, 1);
+    end.send(true).expect("a worker");
+    running.await.expect("an orderly end");
 }
 
 #[tokio::test]

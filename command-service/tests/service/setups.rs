@@ -195,7 +195,9 @@ async fn our_metadata_on_another_accounts_set_up_is_ignored() {
             "data": { "object": { "object": "setup_intent", "id": "seti_foreign", "metadata": metadata } }
         }))
         .await;
-    command_service::intake::process(&world.effects).await.expect("an understood webhook");
+    command_service::intake::process(&world.effects, command_service::intake::Intake::Others)
+        .await
+        .expect("an understood webhook");
     let ignored = "select count(*) from engine.webhooks where external_id = 'evt_foreign' and state = 'ignored'";
     assert_eq!(world.count(ignored).await, 1);
     assert_eq!(world.has("AutopaySetupSubmitted").await, 0);

@@ -101,6 +101,36 @@ async fn what_the_provider_answered_itself_is_recorded_and_not_answered_again() 
 }
 
 #[tokio::test]
+async fn of_two_words_the_one_that_came_last_counts_however_they_are_understood() {
+    let world = World::texting().await;
+    // Side by side, time and again, from either standing.
+    for _ in 0..4 {
+        world.hears(NUMBER, "START", None).await;
+        world.hears(NUMBER, "STOP", None).await;
+        world.settle().await;
+        assert!(world.consent().await.standing().is_none(), "STOP came last");
+    }
+    world.hears(NUMBER, "START", None).await;
+    world.settle().await;
+    assert!(world.consent().await.standing().is_some());
+    // The first one fails, and is understood when the other one long was.
+    for later in ["STOP", "leave me alone now"] {
+        world.hears(NUMBER, "STOP", None).await;
+        world.settle().await;
+        world.hears(NUMBER, "START", None).await;
+        world.sql("update engine.webhooks set retry_at = now() + interval '1 hour' where state = 'received'").await;
+        world.hears(NUMBER, later, None).await;
+        world.settle().await;
+        let waiting = "select count(*) from engine.webhooks where state = 'received'";
+        assert_eq!(world.count(waiting).await, 1);
+        world.settle_at_last().await;
+        assert_eq!(world.count(waiting).await, 0);
+        assert!(world.consent().await.standing().is_none(), "{later}");
+    }
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
 async fn an_incoming_text_that_comes_again_is_one() {
     let world = World::texting().await;
     let body = "MessageSid=SM77&From=%2B14165550143&To=%2B15555550199&Body=Arr%C3%AAt";
@@ -509,6 +539,26 @@ async fn where_texts_are_switched_off_each_is_recorded_as_not_sent() {
     let text = world.text_to_be_sent().await;
     world.settle().await;
     is_not_sent(&world, text, "SenderHalted").await;
+}
+
+#[tokio::test]
+async fn what_people_and_the_provider_say_counts_while_texts_are_switched_off() {
+    // Twilio refuses a number that was handed over before.
+    let mut world = World::texting().await;
+    let text = world.text_to_be_sent().await;
+    world.settle().await;
+    world.effects.providers.texts = None;
+    world.callback(text, "undelivered", Some(21610)).await;
+    world.settle_at_last().await;
+    assert!(world.consent().await.standing().is_none(), "blocked at the provider");
+    let mut world = World::texting().await;
+    world.effects.providers.texts = None;
+    let count = world.texts.sent().len();
+    world.hears(NUMBER, "arret", None).await;
+    world.settle_at_last().await;
+    assert!(world.consent().await.standing().is_none(), "ended by a word");
+    assert_eq!(world.texts.sent().len(), count, "nothing is sent, not even an answer");
+    repeats_change_nothing(&world).await;
 }
 
 #[tokio::test]

@@ -33,6 +33,11 @@ impl BusinessClock {
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }
 
+    /// What the business clock showed, or would have shown under today's offset, at an instant of the machine's.
+    pub fn at(&self, machine: DateTime<Utc>) -> DateTime<Utc> {
+        machine + TimeDelta::seconds(self.offset.load(Ordering::Relaxed))
+    }
+
     /// Reads the shared offset; workers call it every second.
     pub async fn refresh(&self) -> Result<(), sqlx::Error> {
         let offset: i64 = sqlx::query_scalar("select offset_seconds from engine.clock").fetch_one(&self.pool).await?;

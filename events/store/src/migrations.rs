@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "mirror", include_str!("../../../schemas/sql/0010_mirror.sql")),
     (11, "webhooks", include_str!("../../../schemas/sql/0011_webhooks.sql")),
     (12, "privacy", include_str!("../../../schemas/sql/0012_privacy.sql")),
+    (13, "text_codes", include_str!("../../../schemas/sql/0013_text_codes.sql")),
     (14, "invoices_of", include_str!("../../../schemas/sql/0014_invoices_of.sql")),
 ];
 

@@ -107,8 +107,10 @@ impl Aggregate for SmsConsent {
                 self.drop_pending(number_key);
                 self.numbers.insert(number_key, Known { number, standing: Standing::Invalidated { version } });
             }
-            SmsConsentEvent::InboundReceived { inbound_id, number, number_key, reply, received_at, .. } => {
-                let inbound = Inbound { number, key: number_key, reply, received_at, answered_by: None };
+            SmsConsentEvent::InboundReceived {
+                inbound_id, number, number_key, reading, reply, received_at, ..
+            } => {
+                let inbound = Inbound { number, key: number_key, reading, reply, received_at, answered_by: None };
                 self.inbound.insert(inbound_id, inbound);
             }
             SmsConsentEvent::SendsPaused { inbound_id } => {

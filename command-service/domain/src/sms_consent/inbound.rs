@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{
-    InboundId, OrganizationId, Phone, Purpose, ResidentId, Role, Sealed, SmsConsentEvent,
+    InboundId, NumberKey, OrganizationId, Phone, Purpose, ResidentId, Role, Sealed, SmsConsentEvent,
     sms_consent::{ConsentScope, ConsentSource, Reading, RevocationCause},
     text::Line,
     text_message::KeywordReply,
@@ -36,7 +36,7 @@ pub struct RecordInboundText {
     pub number: Phone,
     pub body: String,
     pub provider_id: String,
-    /// Business clock.
+    /// Business clock: when it came, not when it was understood.
     pub received_at: DateTime<Utc>,
     /// Set when the provider read it as a word, and answered.
     pub answered_by_provider: Option<ProviderReading>,
@@ -147,6 +147,10 @@ impl RecordInboundText {
         if state.standing().is_some() {
             return None;
         }
+        // Texts are not always understood in the order in which they came: a wish to end that came after this word outlasts it.
+        if state.wished_to_end_since(number_key, self.received_at) {
+            return None;
+        }
         Some(SmsConsentEvent::ConsentRestored {
             resident_id: self.resident_id,
             number: known.number.clone(),
@@ -158,6 +162,18 @@ impl RecordInboundText {
             scope: grant.scope,
             source: ConsentSource::SmsKeyword,
             evidence: evidence_of(self.resident_id, context, state.zone, state.language),
+        })
+    }
+}
+
+impl SmsConsent {
+    /// Whether a text that ends, or may be meant to, came from the number then or later. Of two that came at the same instant the end
+    /// counts.
+    fn wished_to_end_since(&self, key: NumberKey, then: DateTime<Utc>) -> bool {
+        self.inbound.values().any(|inbound| {
+            inbound.key == key
+                && matches!(inbound.reading, Reading::Stop | Reading::MayMeanStop)
+                && inbound.received_at >= then
         })
     }
 }

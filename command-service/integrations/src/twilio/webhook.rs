@@ -220,9 +220,11 @@ pub fn identity(kept: &[u8]) -> Option<String> {
 
 type Parameters = BTreeMap<String, String>;
 
+/// Without NUL, which anybody can put into a text and the database holds in no text: what was written around it is to be read.
 fn parameters(content_type: &str, body: &[u8]) -> Result<Parameters, Unreadable> {
+    let clean = |(name, value): (String, String)| (name, value.replace('\0', ""));
     if is_form(Some(content_type)) {
-        return Ok(form_urlencoded::parse(body).into_owned().collect());
+        return Ok(form_urlencoded::parse(body).into_owned().map(clean).collect());
     }
     let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return Err(Unreadable::Body) };
     let text = |value: Value| match value {
@@ -230,7 +232,7 @@ fn parameters(content_type: &str, body: &[u8]) -> Result<Parameters, Unreadable>
         Value::Number(number) => Some(number.to_string()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    Ok(fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect())
+    Ok(fields.into_iter().filter_map(|(name, value)| Some(clean((name, text(value)?)))).collect())
 }
 
 fn of(told: &Parameters, names: [&'static str; 2]) -> Result<String, Unreadable> {

@@ -19,6 +19,8 @@ pub enum Trouble {
     Refused(&'static str),
     /// Surely nothing happened.
     Retry,
+    /// No answer for as long as anybody waits.
+    Hangs,
     /// No answer, and nothing happened.
     LostBefore,
     /// No answer, and it happened.
@@ -47,6 +49,11 @@ impl Script {
         lock(&self.0).clear();
     }
 
+    /// Whether all that was to go wrong has begun to.
+    pub fn is_used_up(&self) -> bool {
+        lock(&self.0).is_empty()
+    }
+
     fn take(&self, call: &str) -> Option<Trouble> {
         let mut script = lock(&self.0);
         let at = script.iter().position(|(name, _)| *name == call)?;
@@ -64,6 +71,7 @@ impl Script {
             Some(Trouble::Failing) => {
                 return Outcome::Unknown { cause: UnknownCause::ProviderError, why: "a 500".to_owned() };
             }
+            Some(Trouble::Hangs) => std::future::pending().await,
             Some(Trouble::PanicBefore) => panic!("as told, before {call}"),
             Some(Trouble::LostAfter | Trouble::PanicAfter) | None => {}
         }

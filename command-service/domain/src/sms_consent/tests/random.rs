@@ -283,6 +283,7 @@ impl World {
             }
             Happening::Texted { from, body } => {
                 self.inbound += 1;
+                self.now += TimeDelta::seconds(1);
                 let text = RecordInboundText {
                     resident_id,
                     inbound_id: InboundId(Uuid::from_u128(self.inbound)),

@@ -60,7 +60,11 @@ fn ended_by_word() -> Vec<SmsConsentEvent> {
 }
 
 fn later(body: &str) -> RecordInboundText {
-    RecordInboundText { inbound_id: InboundId(Uuid::from_u128(0xe1)), ..inbound(body) }
+    RecordInboundText {
+        inbound_id: InboundId(Uuid::from_u128(0xe1)),
+        received_at: noon() + TimeDelta::seconds(1),
+        ..inbound(body)
+    }
 }
 
 /// Case 33.
@@ -116,7 +120,7 @@ fn a_yes_grants_nothing() {
             provider_id: "SM1".into(),
             answered_by_provider: false,
             reply: None,
-            received_at: noon(),
+            received_at: noon() + TimeDelta::seconds(1),
         }]);
     }
     // Not even where the provider takes it for a start.
@@ -183,6 +187,39 @@ fn a_start_brings_back_only_what_a_word_had_ended() {
     let moved = with(ended_by_word(), [confirmed(&other_phone(), 2)]);
     let (reply, standing) = follows(moved);
     assert_eq!((reply, standing), (Some(KeywordReply::NothingToRestart), Some(7)), "another number since");
+}
+
+#[test]
+fn a_start_that_came_before_the_stop_brings_nothing_back_however_late_it_is_understood() {
+    let context = crate::testing::context(Facts::default());
+    let start = |seconds| RecordInboundText { received_at: noon() + TimeDelta::seconds(seconds), ..later("START") };
+    let ended = |body: &str| {
+        let mut events = ended_by_word();
+        let between = RecordInboundText {
+            inbound_id: InboundId(Uuid::from_u128(0xe2)),
+            received_at: noon() + TimeDelta::seconds(10),
+            ..inbound(body)
+        };
+        events.extend(crate::Command::decide(between, &state(events.clone()), &context).expect("taken in"));
+        events
+    };
+    for body in ["stop", "leave me alone"] {
+        for (seconds, comes_back) in [(9, false), (10, false), (11, true)] {
+            let events = ended(body);
+            let told = crate::Command::decide(start(seconds), &state(events.clone()), &context).expect("taken in");
+            let SmsConsentEvent::InboundReceived { reply, .. } = &told[0] else { panic!("{told:?}") };
+            let expected = if comes_back { KeywordReply::Restarted } else { KeywordReply::NothingToRestart };
+            assert_eq!(*reply, Some(expected), "{body} at 10, START at {seconds}");
+            assert_eq!(state::<SmsConsent>(with(events, told)).standing().is_some(), comes_back);
+        }
+    }
+    // What another number said is another matter.
+    let other = RecordInboundText { number: other_phone(), ..later("stop") };
+    let mut events = ended_by_word();
+    events.extend(crate::Command::decide(other, &state(events.clone()), &context).expect("taken in"));
+    let again = RecordInboundText { inbound_id: InboundId(Uuid::from_u128(0xe3)), ..later("start") };
+    events.extend(crate::Command::decide(again, &state(events.clone()), &context).expect("taken in"));
+    assert!(state::<SmsConsent>(events).standing().is_some());
 }
 
 #[test]

@@ -177,6 +177,17 @@ fn who_answered_is_told_by_the_provider_or_by_its_own_words() {
 }
 
 #[test]
+fn what_no_text_of_the_database_can_hold_is_left_out_and_the_rest_is_read() {
+    let form = noticed(INBOUND_PATH, "MessageSid=SM%001&From=%2B15555550100&To=%00&Body=who+is%00+this%00");
+    let json = br#"{"MessageSid":"SM1","From":"+15555550100","To":"\u0000","Body":"who is\u0000 this\u0000"}"#;
+    let json = parse(&envelope(INBOUND_PATH, Some("application/json"), json));
+    for read in [form, json] {
+        let Ok(TwilioNotice::Inbound(notice)) = read else { panic!("{read:?}") };
+        assert_eq!((notice.sid.as_str(), notice.body.as_str(), notice.to.as_str()), ("SM1", "who is this", ""));
+    }
+}
+
+#[test]
 fn json_is_read_like_a_form_and_nonsense_is_not() {
     let json = envelope(
         STATUS_PATH,
