@@ -147,6 +147,13 @@ const FILLERS: &[&str] = &[
     "ya",
     "ahora",
     "d",
+    "a",
+    "m",
+    "envoyer",
+    "enviar",
+    "enviarme",
+    "mandar",
+    "mandarme",
 ];
 
 /// Words that hold a longer text for a person, wherever they stand.
@@ -176,7 +183,9 @@ const STRONG: &[&str] = &[
     "desabonner",
     "desabonnement",
     "desabonnez",
+    "desabonne",
     "desinscrire",
+    "desinscris",
     "desinscription",
     "cessez",
     "cesser",
@@ -184,7 +193,12 @@ const STRONG: &[&str] = &[
     "parar",
     "paren",
     "cancelar",
+    "cancela",
+    "cancele",
+    "cancelen",
     "desuscribir",
+    "desist",
+    "cease",
     "basta",
     "detener",
     "detenga",
@@ -201,6 +215,11 @@ const STRONG: &[&str] = &[
     "acoso",
 ];
 
+/// Words that also stand in much that is no wish: they hold a short text only.
+const WEAK: &[&str] = &["end", "fin", "alto", "annuler", "annulez", "terminar", "terminen", "salir", "pare"];
+/// How many words a short text has at most.
+const SHORT: usize = 6;
+
 /// Sequences of words that hold a text for a person, wherever they stand.
 const PHRASES: &[&str] = &[
     "opt out",
@@ -215,6 +234,26 @@ const PHRASES: &[&str] = &[
     "do not message",
     "dont message",
     "don t message",
+    "do not msg",
+    "dont msg",
+    "don t msg",
+    "do not call",
+    "dont call",
+    "don t call",
+    "do not send",
+    "dont send",
+    "don t send",
+    "do not write",
+    "dont write",
+    "don t write",
+    "never text",
+    "never message",
+    "never msg",
+    "never contact",
+    "never call",
+    "never write",
+    "no sms",
+    "no msgs",
     "no more",
     "not interested",
     "leave me alone",
@@ -253,6 +292,14 @@ const PHRASES: &[&str] = &[
     "supprimez mon",
     "ne veux pas",
     "ne m ecrivez",
+    "ne m ecris",
+    "ne m envoyez",
+    "ne m envoie",
+    "n ecrivez plus",
+    "n envoyez plus",
+    "ne me contactez",
+    "ne me texte",
+    "ne me textes",
     "ne me textez",
     "pas de textos",
     "pas de messages",
@@ -262,12 +309,28 @@ const PHRASES: &[&str] = &[
     "no quiero",
     "no me envien",
     "no me envie",
+    "no me envies",
     "no envien",
     "no envie",
+    "no envies",
     "no me manden",
+    "no me mande",
+    "no me mandes",
     "no manden",
+    "no mande",
+    "no mandes",
+    "no me contacten",
+    "no me contacte",
+    "no me contactes",
+    "no me llamen",
+    "no me llame",
+    "no me llames",
     "dejen de",
     "deje de",
+    "deja de",
+    "dejenme",
+    "dejeme",
+    "dejame",
     "dejar de recibir",
     "no deseo",
     "numero equivocado",
@@ -280,6 +343,11 @@ const PHRASES: &[&str] = &[
     "quitenme",
     "borren mi",
     "no me escriban",
+    "no me escriba",
+    "no me escribas",
+    "no escriban",
+    "no escriba",
+    "no escribas",
     "no me interesa",
 ];
 
@@ -298,8 +366,9 @@ pub fn read(body: &str) -> Read {
     }
     let sentence = format!(" {} ", words.join(" "));
     let phrase = PHRASES.iter().copied().find(|phrase| sentence.contains(&format!(" {phrase} ")));
-    let strong = || STRONG.iter().copied().find(|strong| words.iter().any(|word| word == strong));
-    match phrase.or_else(strong) {
+    let among = |list: &[&'static str]| list.iter().copied().find(|known| words.iter().any(|word| word == known));
+    let weak = || among(WEAK).filter(|_| words.len() <= SHORT);
+    match phrase.or_else(|| among(STRONG)).or_else(weak) {
         Some(word) => Read { reading: Reading::MayMeanStop, word: Some(word) },
         None => Read { reading: Reading::Other, word: None },
     }
@@ -307,9 +376,25 @@ pub fn read(body: &str) -> Read {
 
 /// A stop word that begins or ends the text, among nothing but courtesies: "please stop texting me".
 fn politely_stopped(words: &[String]) -> Option<&'static str> {
-    // Only words that mean nothing else beside a courtesy: "end of the message" is no wish.
-    const PLAIN: &[&str] =
-        &["stop", "unsubscribe", "optout", "arret", "arretez", "arreter", "alto", "baja", "paren", "desabonner"];
+    // Only words that mean nothing else beside a courtesy: "cancel it" may be about a booking.
+    const PLAIN: &[&str] = &[
+        "stop",
+        "unsubscribe",
+        "optout",
+        "end",
+        "arret",
+        "arretez",
+        "arreter",
+        "annuler",
+        "desabonner",
+        "fin",
+        "alto",
+        "baja",
+        "paren",
+        "pare",
+        "terminar",
+        "salir",
+    ];
     let plain = |word: &String| PLAIN.iter().copied().find(|known| known == word);
     let (found, others): (Vec<_>, Vec<_>) = words.iter().partition(|word| plain(word).is_some());
     let courteous = others.iter().all(|word| FILLERS.contains(&word.as_str()));

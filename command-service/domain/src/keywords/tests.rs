@@ -61,6 +61,10 @@ fn no_word_is_in_two_lists_or_written_in_a_way_that_never_matches() {
         assert_eq!(words(phrase).join(" "), *phrase);
         assert_ne!(reading(phrase), Reading::Other, "{phrase}");
     }
+    for weak in WEAK {
+        assert_eq!(reading(&format!("xyz {weak} xyz")), Reading::MayMeanStop, "{weak}");
+        assert_eq!(reading(&format!("{weak} of what we do in the yard each month")), Reading::Other, "{weak}");
+    }
     for strong in STRONG {
         assert_eq!(reading(&format!("xyz {strong} xyz")), Reading::MayMeanStop, "{strong}");
     }
@@ -129,6 +133,19 @@ fn the_words_of_the_law_and_their_relatives_end_texts() {
         "ALTO por favor, gracias",
         "unsubscribe me please",
         "stop it",
+        "please end",
+        "END texts",
+        "end all texts please",
+        "fin svp",
+        "Fin, merci.",
+        "annuler les textos",
+        "Annuler s'il vous plaît",
+        "ALTO a los mensajes",
+        "alto por favor",
+        "pare de enviar mensajes",
+        "terminar los mensajes",
+        "salir, gracias",
+        "arrêtez de m'envoyer des textos",
     ] {
         assert_eq!(reading(text), Reading::Stop, "{text:?}");
     }
@@ -180,6 +197,23 @@ fn what_may_mean_stop_is_held_for_a_person() {
         "we need to cancel the pool booking",
         "the bus stop is broken",
         "STOP sign at gate 3 is missing",
+        "Alto. No me escribas",
+        "no me mandes mensajes",
+        "no me envíes nada",
+        "deja de escribirme",
+        "Déjame en paz",
+        "je me désabonne",
+        "je me désinscris de votre liste d'envoi",
+        "ne m'envoyez pas de sms",
+        "never text me again",
+        "do not call or text",
+        "dont msg me",
+        "Don't write to me at this number any longer please",
+        "cease and desist",
+        "end of story",
+        "put an end to this",
+        "quiero salir de la lista",
+        "fin des messages inutiles",
     ] {
         assert_eq!(reading(text), Reading::MayMeanStop, "{text:?}");
     }
