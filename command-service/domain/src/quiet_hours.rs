@@ -183,6 +183,13 @@ impl Policy {
     }
 }
 
+/// The states and territories as the post writes them. The military's (AA, AE, AP) are no places: whoever has one may be anywhere.
+const STATES: &[&str] = &[
+    "AK", "AL", "AR", "AS", "AZ", "CA", "CO", "CT", "DC", "DE", "FL", "GA", "GU", "HI", "IA", "ID", "IL", "IN", "KS",
+    "KY", "LA", "MA", "MD", "ME", "MI", "MN", "MO", "MP", "MS", "MT", "NC", "ND", "NE", "NH", "NJ", "NM", "NV", "NY",
+    "OH", "OK", "OR", "PA", "PR", "RI", "SC", "SD", "TN", "TX", "UT", "VA", "VI", "VT", "WA", "WI", "WV", "WY",
+];
+
 /// Stands in for an empty list of policies, and permits nothing.
 const NOTHING: Policy = Policy { version: "none", everywhere: Week::daily(Hours::new(0, 0)), regions: &[], zones: &[] };
 
@@ -199,7 +206,7 @@ impl Region {
             .find(|own| own.region.eq_ignore_ascii_case(written) || own.name.eq_ignore_ascii_case(written));
         match own {
             Some(own) => Self::Known(own.region),
-            None if written.len() == 2 && written.bytes().all(|letter| letter.is_ascii_alphabetic()) => Self::Known(""),
+            None if STATES.iter().any(|state| state.eq_ignore_ascii_case(written)) => Self::Known(""),
             None => Self::Unknown,
         }
     }

@@ -28,8 +28,8 @@ use uuid::Uuid;
 pub use self::{
     authorize::{Authority, AuthorizeText, ReviewSmsConsent},
     claim::RefuseClaimedOptIn,
-    inbound::{DecideHeldText, ProviderReading, REPLY_WITHIN, RecordInboundText},
-    opt_in::{ConfirmSmsConsent, RecordSmsConsent, RequestSmsCode, ShowDisclosure},
+    inbound::{Concern, DecideHeldText, ProviderReading, REPLY_WITHIN, RecordInboundText},
+    opt_in::{CODES_A_DAY, CODES_AN_HOUR, ConfirmSmsConsent, RecordSmsConsent, RequestSmsCode, ShowDisclosure},
     revoke::{RecordProviderBlock, RecordUndeliverable, RecordVerbalOptOut, ReportNumberReassigned, RevokeSmsConsent},
 };
 use crate::{Aggregate, Blind, Context, Facts, Need, Resident, Scope};
@@ -49,6 +49,7 @@ refusals! {
         NotTicked = Invalid, "the box has to be ticked to agree";
         NothingShown = Conflict, "show the disclosure first, in this session, and refer to it within a day";
         NotLivingThere = Conflict, "the resident does not live in that property";
+        Unwelcome = Conflict, "whoever has this number wants no texts; START from it takes that back";
         TooManyCodes = Conflict, "too many codes were asked for; wait an hour, or until tomorrow";
         NothingPending = Conflict, "no number waits to be confirmed; save it first";
         CodeExpired = Conflict, "the code is out of date; ask for another one";
@@ -97,6 +98,8 @@ pub struct SmsConsent {
     version: i64,
     resident: Option<ResidentId>,
     numbers: BTreeMap<NumberKey, Known>,
+    /// Numbers that were confirmed by a code and not reported as somebody else's since: whoever texts from them knows us.
+    confirmed: BTreeSet<NumberKey>,
     pending: Option<Pending>,
     shown: Vec<Shown>,
     /// When codes were issued.
@@ -128,6 +131,16 @@ enum Standing {
     Granted(Grant),
     Revoked { version: i64, before: Option<Grant> },
     Invalidated { version: i64 },
+}
+
+impl Standing {
+    /// Of the event by which the number stands so.
+    const fn version(&self) -> i64 {
+        match self {
+            Self::Granted(grant) => grant.version,
+            Self::Revoked { version, .. } | Self::Invalidated { version } => *version,
+        }
+    }
 }
 
 /// What the resident granted.
@@ -198,13 +211,7 @@ impl SmsConsent {
         if let Some((_, _, grant)) = self.granted() {
             return Some(grant.version);
         }
-        self.numbers
-            .values()
-            .map(|known| match &known.standing {
-                Standing::Granted(grant) => grant.version,
-                Standing::Revoked { version, .. } | Standing::Invalidated { version } => *version,
-            })
-            .max()
+        self.numbers.values().map(|known| known.standing.version()).max()
     }
 
     /// The zone that the resident's browser last told.
@@ -273,6 +280,17 @@ fn voided(resident: &Resident, number: Option<&Phone>, phone_revision: u32) -> O
     let recorded = record.and_then(|phone| Phone::parse(phone.as_str()).ok());
     let changed = resident.phone_revision > phone_revision && (recorded.is_none() || recorded.as_ref() != number);
     changed.then_some(InvalidationCause::NumberChanged {})
+}
+
+/// The refusal of an attempt that went on record.
+const fn refusal_of(why: OptInRefusal) -> SmsConsentRefusal {
+    match why {
+        OptInRefusal::NotTheResident | OptInRefusal::NoSession | OptInRefusal::ClaimedByImport => {
+            SmsConsentRefusal::OnlyTheResident
+        }
+        OptInRefusal::Impersonated => SmsConsentRefusal::NotWhileImpersonated,
+        OptInRefusal::PreTicked => SmsConsentRefusal::PreTicked,
+    }
 }
 
 /// Whose stream it is, and which properties' managers may touch it.

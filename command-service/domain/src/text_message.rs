@@ -147,6 +147,8 @@ impl Request {
 pub struct Frozen {
     pub number: Sealed<Phone>,
     pub number_key: NumberKey,
+    /// The event of the consent that the text stands on, by its name; absent where none is needed.
+    pub consent: Option<String>,
     pub body: Sealed<String>,
     pub reference: String,
     pub provider: String,
@@ -174,8 +176,8 @@ impl Aggregate for TextMessage {
                 self.deferred_until = Some(until);
                 Phase::Deferred
             }
-            TextMessageEvent::TextSending { number, number_key, body, reference, provider, .. } => {
-                self.frozen = Some(Frozen { number, number_key, body, reference, provider });
+            TextMessageEvent::TextSending { number, number_key, body, grounds, reference, provider, .. } => {
+                self.frozen = Some(Frozen { number, number_key, consent: grounds.consent, body, reference, provider });
                 Phase::Sending
             }
             TextMessageEvent::TextAccepted { provider_id } => {
@@ -265,34 +267,20 @@ by_worker!(DeferText, |self, state, _context| {
 by_worker!(
     SubmitText,
     |state| {
-        let needs = |request: &Request| [Need::SmsConsent(request.resident), Need::Resident(request.resident)];
-        state.request.iter().flat_map(needs).collect()
+        let resident = state.request.as_ref().map(|request| request.resident);
+        resident.into_iter().flat_map(|resident| [Need::SmsConsent(resident), Need::Resident(resident)]).collect()
     },
     |self, state, context| {
         let request = state.request.as_ref().ok_or(TextRefusal::NotFound)?;
         if !state.is_open() {
             return Ok(vec![]);
         }
-        let consent = context.facts.sms_consent.as_ref();
-        let authority = consent.and_then(|consent| consent.authority(self.text_id));
-        let authority =
-            authority.filter(|authority| context.now < authority.expires_at && authority.class == request.class());
+        // Whatever came after the authority was given, and before this was decided: an end, a text to be read, another number.
+        let (consent, resident) = (context.facts.sms_consent.as_ref(), context.facts.resident.as_ref());
+        let authority = consent
+            .zip(resident)
+            .and_then(|(consent, resident)| consent.leave(self.text_id, &request.content, resident, context.now));
         let authority = authority.ok_or(TextRefusal::NoAuthority)?;
-        // An end that came after the authority was given, and before this was decided.
-        let stands = consent.and_then(SmsConsent::standing).map(|(key, _, version)| (key, version));
-        let paused = consent.is_some_and(SmsConsent::is_paused);
-        // An erasure ends it here, whatever was given leave for in the seconds before.
-        if context.facts.resident.as_ref().is_some_and(|resident| resident.erased) {
-            return Err(TextRefusal::NoAuthority);
-        }
-        let needs_consent = request.class() == TextClass::Programme;
-        if needs_consent
-            && (paused
-                || stands
-                    .is_none_or(|(key, version)| key != authority.number_key || Some(version) != authority.consent))
-        {
-            return Err(TextRefusal::NoAuthority);
-        }
         let resident = request.resident;
         let named = |version: i64| SmsConsent::reference(resident, version);
         Ok(vec![TextMessageEvent::TextSending {

@@ -151,7 +151,12 @@ fn an_addresses_region_is_read_or_counts_as_any() {
     assert_eq!(region("FL", "US"), Region::Known("FL"));
     assert_eq!(region("texas", "us"), Region::Known("TX"));
     assert_eq!(region("NY", "US"), Region::Known(""));
-    assert_eq!(region("Fla.", "US"), Region::Unknown);
+    assert_eq!(region("ny", "US"), Region::Known(""));
+    // No state, so perhaps one that was mistyped.
+    for mistyped in ["Fla.", "FI", "TZ", "XX", "AP", "", "New Yrok"] {
+        assert_eq!(region(mistyped, "US"), Region::Unknown, "{mistyped}");
+    }
+    assert_eq!((STATES.len(), Policy::current().regions.iter().all(|own| STATES.contains(&own.region))), (56, true));
     // Western Australia.
     assert_eq!(region("WA", "AU"), Region::Known(""));
     assert_eq!(region("QC", "CA"), Region::Known(""));

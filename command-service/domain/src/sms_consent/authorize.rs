@@ -84,10 +84,7 @@ impl SmsConsent {
 
     /// Why nothing is granted: by what happened last.
     fn why_not(&self) -> SmsConsentRefusal {
-        let last = self.numbers.values().max_by_key(|known| match &known.standing {
-            Standing::Granted(grant) => grant.version,
-            Standing::Revoked { version, .. } | Standing::Invalidated { version } => *version,
-        });
+        let last = self.numbers.values().max_by_key(|known| known.standing.version());
         match last.map(|known| &known.standing) {
             Some(Standing::Revoked { .. }) => SmsConsentRefusal::ConsentRevoked,
             Some(Standing::Invalidated { .. }) => SmsConsentRefusal::ConsentInvalidated,
@@ -123,6 +120,40 @@ impl SmsConsent {
     }
 }
 
+impl SmsConsent {
+    /// What a text like this may be sent under, as of now.
+    fn may_be_sent(
+        &self,
+        text: TextId,
+        content: &TextContent,
+        resident: &Resident,
+        now: DateTime<Utc>,
+    ) -> Result<Given, SmsConsentRefusal> {
+        match content {
+            TextContent::InvoicePublished { .. }
+            | TextContent::PaymentReceived { .. }
+            | TextContent::PaymentFailed { .. }
+            | TextContent::ConsentConfirmed {} => self.may_receive(resident),
+            TextContent::ConsentCode { challenge } => self.may_get_code(*challenge, resident, now),
+            TextContent::KeywordReply { inbound_id, .. } => self.may_be_answered(*inbound_id, text, now),
+        }
+    }
+
+    /// The authority that was given for a text, if it has not run out and what it was given under stands.
+    pub fn leave(
+        &self,
+        text: TextId,
+        content: &TextContent,
+        resident: &Resident,
+        now: DateTime<Utc>,
+    ) -> Option<&Authority> {
+        let class = content.class();
+        let authority = self.authority(text).filter(|known| now < known.expires_at && known.class == class)?;
+        let given = self.may_be_sent(text, content, resident, now).ok()?;
+        (given.number_key == authority.number_key && given.consent == authority.consent).then_some(authority)
+    }
+}
+
 impl Command for AuthorizeText {
     type Aggregate = SmsConsent;
     const NAME: &'static str = "AuthorizeText";
@@ -143,16 +174,8 @@ impl Command for AuthorizeText {
             return Err(SmsConsentRefusal::ResidentErased);
         }
         let class = self.content.class();
-        let Given { number_key, consent, inbound_id } = match &self.content {
-            TextContent::InvoicePublished { .. }
-            | TextContent::PaymentReceived { .. }
-            | TextContent::PaymentFailed { .. }
-            | TextContent::ConsentConfirmed {} => state.may_receive(resident)?,
-            TextContent::ConsentCode { challenge } => state.may_get_code(*challenge, resident, context.now)?,
-            TextContent::KeywordReply { inbound_id, .. } => {
-                state.may_be_answered(*inbound_id, self.text_id, context.now)?
-            }
-        };
+        let Given { number_key, consent, inbound_id } =
+            state.may_be_sent(self.text_id, &self.content, resident, context.now)?;
         // Still good, and for the same thing.
         let holds = state.authority(self.text_id).is_some_and(|known| {
             context.now < known.expires_at && known.number_key == number_key && known.consent == consent

@@ -84,6 +84,7 @@ impl Aggregate for SmsConsent {
                 self.pending = None;
                 self.zone = Some(evidence.zone);
                 let grant = Grant { version, granted_by: version, disclosure, checkbox, scope, phone_revision };
+                self.confirmed.insert(number_key);
                 self.numbers.insert(number_key, Known { number, standing: Standing::Granted(grant) });
             }
             SmsConsentEvent::ConsentRevoked { number, number_key, source, .. } => {
@@ -103,8 +104,11 @@ impl Aggregate for SmsConsent {
                     known.standing = Standing::Granted(Grant { version, granted_by, ..grant.clone() });
                 }
             }
-            SmsConsentEvent::ConsentInvalidated { number, number_key, .. } => {
+            SmsConsentEvent::ConsentInvalidated { number, number_key, cause, .. } => {
                 self.drop_pending(number_key);
+                if matches!(cause, InvalidationCause::Reassigned { .. }) {
+                    self.confirmed.remove(&number_key);
+                }
                 self.numbers.insert(number_key, Known { number, standing: Standing::Invalidated { version } });
             }
             SmsConsentEvent::InboundReceived {
@@ -147,13 +151,7 @@ impl Aggregate for SmsConsent {
             SmsConsentEvent::CodeRejected { attempts_left, .. } => {
                 Some(SmsConsentRefusal::WrongCode { left: *attempts_left })
             }
-            SmsConsentEvent::OptInRefused { why, .. } => Some(match why {
-                OptInRefusal::NotTheResident | OptInRefusal::NoSession | OptInRefusal::ClaimedByImport => {
-                    SmsConsentRefusal::OnlyTheResident
-                }
-                OptInRefusal::Impersonated => SmsConsentRefusal::NotWhileImpersonated,
-                OptInRefusal::PreTicked => SmsConsentRefusal::PreTicked,
-            }),
+            SmsConsentEvent::OptInRefused { why, .. } => Some(super::refusal_of(*why)),
             SmsConsentEvent::DisclosureShown { .. }
             | SmsConsentEvent::ConsentRequested { .. }
             | SmsConsentEvent::CodeIssued { .. }

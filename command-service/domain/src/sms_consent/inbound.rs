@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{MANAGERS, SmsConsent, SmsConsentRefusal, Standing, evidence_of, personal, resident_and_session, scope_of};
+use super::{
+    Grant, MANAGERS, SmsConsent, SmsConsentRefusal, Standing, evidence_of, personal, resident_and_session, scope_of,
+};
 use crate::{Command, Context, Decision, Facts, Need, Scope, keywords, payment::PROCESS};
 
 /// How long after a word its answer may still go out (47 CFR 64.1200(a)(12)).
@@ -76,22 +78,22 @@ impl Command for RecordInboundText {
         let erased = context.facts.resident.as_ref().is_some_and(|resident| resident.erased);
         let number_key = context.blind.number(&self.number);
         let number = personal(self.resident_id, self.number.clone());
-        // The provider's stop counts whatever we read; its start does not, since it takes a "yes" for one.
-        let reading = match (keywords::read(&self.body).reading, self.answered_by_provider) {
-            (_, Some(ProviderReading::Stop)) => Reading::Stop,
-            (Reading::Other, Some(ProviderReading::Help)) => Reading::Help,
-            (own, _) => own,
+        let reading = self.reading();
+        let known = state.knows(number_key);
+        // A number that somebody merely typed may be a stranger's. Their words count; what else they write is not for us to keep.
+        let body = match reading {
+            _ if known => self.body.clone(),
+            Reading::Other => return Ok(vec![]),
+            Reading::MayMeanStop => String::new(),
+            Reading::Stop | Reading::Help | Reading::Start => {
+                keywords::read(&self.body).word.unwrap_or_default().to_owned()
+            }
         };
         let mut reply = None;
         let mut follows = Vec::new();
         match reading {
             Reading::Stop => {
-                let ended = matches!(
-                    state.numbers.get(&number_key).map(|known| &known.standing),
-                    Some(Standing::Revoked { .. })
-                );
-                let pending = state.pending.as_ref().is_some_and(|pending| pending.key == number_key);
-                if !ended || pending {
+                if state.has_to_end(number_key) {
                     let cause = RevocationCause::Keyword { inbound_id: self.inbound_id };
                     let numbers = vec![(number_key, number.clone())];
                     follows = state.revocations(self.resident_id, numbers, &cause, ConsentScope::All, context);
@@ -110,7 +112,7 @@ impl Command for RecordInboundText {
             }
             // Where nothing could go out anyway there is nothing to hold.
             Reading::MayMeanStop => {
-                let sends = !erased && state.live().iter().any(|(live, _)| *live == number_key);
+                let sends = known && !erased && state.live().iter().any(|(live, _)| *live == number_key);
                 follows.extend(sends.then_some(SmsConsentEvent::SendsPaused { inbound_id: self.inbound_id }));
             }
             Reading::Other => {}
@@ -122,7 +124,7 @@ impl Command for RecordInboundText {
             inbound_id: self.inbound_id,
             number,
             number_key,
-            body: Sealed::new(self.resident_id.0, purpose, self.body),
+            body: Sealed::new(self.resident_id.0, purpose, body),
             reading,
             provider_id: self.provider_id,
             answered_by_provider: self.answered_by_provider.is_some(),
@@ -138,22 +140,21 @@ impl Command for RecordInboundText {
 }
 
 impl RecordInboundText {
-    /// Only what a word ended, and only what the resident had granted for this number.
+    /// The provider's stop counts whatever we read; its start does not, since it takes a "yes" for one.
+    pub fn reading(&self) -> Reading {
+        match (keywords::read(&self.body).reading, self.answered_by_provider) {
+            (_, Some(ProviderReading::Stop)) => Reading::Stop,
+            (Reading::Other, Some(ProviderReading::Help)) => Reading::Help,
+            (own, _) => own,
+        }
+    }
+
     fn restored(&self, state: &SmsConsent, context: &Context) -> Option<SmsConsentEvent> {
         let number_key = context.blind.number(&self.number);
-        let known = state.numbers.get(&number_key)?;
-        let Standing::Revoked { before: Some(grant), .. } = &known.standing else { return None };
-        // Another number was confirmed since.
-        if state.standing().is_some() {
-            return None;
-        }
-        // Texts are not always understood in the order in which they came: a wish to end that came after this word outlasts it.
-        if state.wished_to_end_since(number_key, self.received_at) {
-            return None;
-        }
+        let (number, grant) = state.restorable(number_key, self.received_at)?;
         Some(SmsConsentEvent::ConsentRestored {
             resident_id: self.resident_id,
-            number: known.number.clone(),
+            number: number.clone(),
             number_key,
             inbound_id: self.inbound_id,
             granted_by: grant.granted_by,
@@ -166,7 +167,67 @@ impl RecordInboundText {
     }
 }
 
+/// How much a text concerns one of several streams of its number. The smallest answers: one in which the text changes something, and
+/// of those one in which the number stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Concern {
+    changes_nothing: bool,
+    is_not_granted: bool,
+    is_not_known: bool,
+}
+
 impl SmsConsent {
+    /// Whether the number's owner once confirmed it here. One that was only typed may be anybody's.
+    pub fn knows(&self, key: NumberKey) -> bool {
+        self.confirmed.contains(&key)
+    }
+
+    /// Whether a text was taken in, and if so, whether this stream answers it.
+    pub fn answers(&self, inbound: InboundId) -> Option<bool> {
+        self.inbound.get(&inbound).map(|inbound| inbound.reply.is_some())
+    }
+
+    pub fn concern(&self, key: NumberKey, text: &RecordInboundText) -> Concern {
+        let changes = match text.reading() {
+            Reading::Stop => self.has_to_end(key),
+            Reading::Start => self.restorable(key, text.received_at).is_some(),
+            Reading::Help | Reading::MayMeanStop | Reading::Other => false,
+        };
+        Concern {
+            changes_nothing: !changes,
+            is_not_granted: self.standing().is_none_or(|(granted, ..)| granted != key),
+            is_not_known: !self.knows(key),
+        }
+    }
+
+    /// Whether a stop changes anything: who says it twice said it once.
+    fn has_to_end(&self, key: NumberKey) -> bool {
+        let standing = self.numbers.get(&key).map(|known| &known.standing);
+        let pending = self.pending.as_ref().is_some_and(|pending| pending.key == key);
+        pending || !matches!(standing, Some(Standing::Revoked { .. }))
+    }
+
+    /// What a START that came then brings back: only what a word ended, and only what the resident had granted for this number.
+    fn restorable(&self, key: NumberKey, came_at: DateTime<Utc>) -> Option<(&Sealed<Phone>, &Grant)> {
+        let known = self.numbers.get(&key)?;
+        let Standing::Revoked { before: Some(grant), .. } = &known.standing else { return None };
+        // Another number was confirmed since.
+        if self.standing().is_some() {
+            return None;
+        }
+        // Texts are not always understood in the order in which they came: a wish to end that came after this word outlasts it.
+        (!self.wished_to_end_since(key, came_at)).then_some((&known.number, grant))
+    }
+
+    /// Whether the number's owner, who never confirmed it here, has asked to be left alone, and has not taken that back.
+    pub(super) fn is_unwelcome(&self, key: NumberKey) -> bool {
+        let wishes = self.inbound.values().filter(|inbound| {
+            inbound.key == key && matches!(inbound.reading, Reading::Stop | Reading::MayMeanStop | Reading::Start)
+        });
+        let last = wishes.max_by_key(|wish| (wish.received_at, wish.reading != Reading::Start));
+        !self.knows(key) && last.is_some_and(|wish| wish.reading != Reading::Start)
+    }
+
     /// Whether a text that ends, or may be meant to, came from the number then or later. Of two that came at the same instant the end
     /// counts.
     fn wished_to_end_since(&self, key: NumberKey, then: DateTime<Utc>) -> bool {

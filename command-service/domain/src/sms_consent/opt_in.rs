@@ -11,15 +11,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{CODE_HOLDS, SmsConsent, SmsConsentRefusal, evidence_of, personal, resident_and_session, scope_of};
+use super::{
+    CODE_HOLDS, SmsConsent, SmsConsentRefusal, evidence_of, personal, refusal_of, resident_and_session, scope_of,
+};
 use crate::{Command, Context, Decision, Disclosure, Facts, Need, Scope};
 
 /// How long what was shown may be agreed to.
 const SHOWN_HOLDS: TimeDelta = TimeDelta::days(1);
 /// Within this time a code that was asked for again is the one on its way.
 const CODE_ON_ITS_WAY: TimeDelta = TimeDelta::seconds(60);
-const CODES_AN_HOUR: usize = 3;
-const CODES_A_DAY: usize = 6;
+/// How many codes a resident gets, and how many go to one number, whoever has them sent.
+pub const CODES_AN_HOUR: usize = 3;
+pub const CODES_A_DAY: usize = 6;
 const ATTEMPTS: u32 = 5;
 const RESIDENT: &[Role] = &[Role::Resident];
 
@@ -92,6 +95,9 @@ impl SmsConsent {
         number_key: events::NumberKey,
         now: DateTime<Utc>,
     ) -> Result<SmsConsentEvent, SmsConsentRefusal> {
+        if self.is_unwelcome(number_key) {
+            return Err(SmsConsentRefusal::Unwelcome);
+        }
         let often = self.codes_since(now, TimeDelta::hours(1)) >= CODES_AN_HOUR
             || self.codes_since(now, TimeDelta::days(1)) >= CODES_A_DAY;
         if often {
@@ -99,6 +105,40 @@ impl SmsConsent {
         }
         let challenge = self.challenges.saturating_add(1);
         Ok(SmsConsentEvent::CodeIssued { resident_id, number_key, challenge, expires_at: now + CODE_HOLDS })
+    }
+}
+
+impl SmsConsent {
+    /// That somebody tried to opt the resident in who may not, by a command that names no number: it is about the one that waits to
+    /// be confirmed, else the last that was, else the record's. Without any there is nothing that could have been agreed to.
+    fn attempted(&self, resident_id: ResidentId, why: OptInRefusal, context: &Context) -> Vec<SmsConsentEvent> {
+        let resident = context.facts.resident.as_ref();
+        let pending = self.pending.as_ref().map(|pending| (pending.key, pending.number.clone()));
+        let last = || {
+            let known = self.numbers.iter().max_by_key(|(_, known)| known.standing.version());
+            known.map(|(key, known)| (*key, known.number.clone()))
+        };
+        let recorded = || {
+            let phone = resident?.record.as_ref()?.phone.as_ref()?.value()?;
+            let phone = Phone::parse(phone.as_str()).ok()?;
+            Some((context.blind.number(&phone), personal(resident_id, phone)))
+        };
+        let exists = resident.is_some_and(|resident| resident.record.is_some());
+        let about = pending.or_else(last).or_else(recorded).filter(|_| exists);
+        let refused = about.map(|(number_key, number)| SmsConsentEvent::OptInRefused {
+            resident_id,
+            number,
+            number_key,
+            why,
+            evidence: evidence_of(resident_id, context, self.zone, self.language),
+        });
+        refused.into_iter().collect()
+    }
+
+    /// The same as an answer to the attempt.
+    fn refuses(&self, resident_id: ResidentId, why: OptInRefusal, context: &Context) -> Decision<Self> {
+        let attempt = self.attempted(resident_id, why, context);
+        if attempt.is_empty() { Err(refusal_of(why)) } else { Ok(attempt) }
     }
 }
 
@@ -260,6 +300,7 @@ impl Command for RequestSmsCode {
     type Aggregate = SmsConsent;
     const NAME: &'static str = "RequestSmsCode";
     const ROLES: &'static [Role] = RESIDENT;
+    const RECORDS_THE_TURNED_AWAY: bool = true;
 
     fn stream(&self, _: OrganizationId) -> Uuid {
         SmsConsent::id(self.resident_id)
@@ -273,14 +314,14 @@ impl Command for RequestSmsCode {
         resident_and_session(self.resident_id)
     }
 
+    fn turned_away(self, state: &SmsConsent, context: &Context) -> Vec<SmsConsentEvent> {
+        state.attempted(self.resident_id, OptInRefusal::NotTheResident, context)
+    }
+
     fn decide(self, state: &SmsConsent, context: &Context) -> Decision<SmsConsent> {
-        own_session(self.resident_id, context).map_err(|why| match why {
-            OptInRefusal::Impersonated => SmsConsentRefusal::NotWhileImpersonated,
-            OptInRefusal::NotTheResident
-            | OptInRefusal::NoSession
-            | OptInRefusal::PreTicked
-            | OptInRefusal::ClaimedByImport => SmsConsentRefusal::OnlyTheResident,
-        })?;
+        if let Err(why) = own_session(self.resident_id, context) {
+            return state.refuses(self.resident_id, why, context);
+        }
         let pending = state.pending.as_ref().ok_or(SmsConsentRefusal::NothingPending)?;
         if context.now - pending.issued_at < CODE_ON_ITS_WAY && pending.attempts < ATTEMPTS {
             return Ok(vec![]);
@@ -297,6 +338,7 @@ impl Command for ConfirmSmsConsent {
     type Aggregate = SmsConsent;
     const NAME: &'static str = "ConfirmSmsConsent";
     const ROLES: &'static [Role] = RESIDENT;
+    const RECORDS_THE_TURNED_AWAY: bool = true;
 
     fn stream(&self, _: OrganizationId) -> Uuid {
         SmsConsent::id(self.resident_id)
@@ -310,7 +352,14 @@ impl Command for ConfirmSmsConsent {
         resident_and_session(self.resident_id)
     }
 
+    fn turned_away(self, state: &SmsConsent, context: &Context) -> Vec<SmsConsentEvent> {
+        state.attempted(self.resident_id, OptInRefusal::NotTheResident, context)
+    }
+
     fn decide(self, state: &SmsConsent, context: &Context) -> Decision<SmsConsent> {
+        if let Err(why) = own_session(self.resident_id, context) {
+            return state.refuses(self.resident_id, why, context);
+        }
         let Some(pending) = &state.pending else {
             // The same code again, a moment after it was accepted.
             let fresh = state.challenges > 0 && self.is_code(state.challenges, context);
@@ -322,15 +371,6 @@ impl Command for ConfirmSmsConsent {
         };
         let evidence = evidence_of(self.resident_id, context, state.zone, pending.disclosure.language);
         let (resident_id, number_key, challenge) = (self.resident_id, pending.key, pending.challenge);
-        if let Err(why) = own_session(resident_id, context) {
-            return Ok(vec![SmsConsentEvent::OptInRefused {
-                resident_id,
-                number: pending.number.clone(),
-                number_key,
-                why,
-                evidence,
-            }]);
-        }
         if pending.attempts >= ATTEMPTS {
             return Err(SmsConsentRefusal::NoAttemptsLeft);
         }

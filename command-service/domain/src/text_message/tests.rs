@@ -10,7 +10,7 @@ use crate::{
     testing::{
         fixtures::{PROPERTY, RESIDENT, with, zone},
         from, given, noon, state,
-        texting::{TEXT, authorized, evidence, granted, key_of, news, pending, phone, sealed},
+        texting::{TEXT, authorized, evidence, granted, key_of, news, pending, phone, sealed, signed_in},
     },
 };
 
@@ -92,7 +92,7 @@ fn record(report: TextReport) -> RecordText {
 
 /// The resident's consent after these events.
 fn consenting(consent: Vec<events::SmsConsentEvent>) -> Facts {
-    Facts { sms_consent: Some(state(consent)), ..Facts::default() }
+    Facts { sms_consent: Some(state(consent)), ..signed_in() }
 }
 
 fn with_leave() -> Vec<events::SmsConsentEvent> {

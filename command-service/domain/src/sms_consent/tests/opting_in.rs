@@ -135,6 +135,98 @@ fn every_role_that_is_turned_away_leaves_a_trace() {
 }
 
 #[test]
+fn who_types_a_code_or_asks_for_one_in_somebodys_name_leaves_a_trace_too() {
+    fn traces<C: Command<Aggregate = SmsConsent>>(
+        command: &C,
+        role: Role,
+        facts: Facts,
+        events: Vec<SmsConsentEvent>,
+    ) -> Vec<SmsConsentEvent> {
+        assert!(C::RECORDS_THE_TURNED_AWAY && !C::ROLES.contains(&role));
+        let context = crate::Context { actor: Actor::of(role), ..crate::testing::context(facts) };
+        command.clone().turned_away(&crate::testing::state(events), &context)
+    }
+    let (code, another) = (confirm(RESIDENT, 1), RequestSmsCode { resident_id: RESIDENT });
+    for role in [Role::OrganizationManager, Role::Integrator, Role::Operator] {
+        // Of the number that waits, or that was confirmed, or that the record has.
+        let about = |trace: Vec<SmsConsentEvent>, number: &Phone| {
+            let [SmsConsentEvent::OptInRefused { why, number_key, evidence, .. }] = trace.as_slice() else {
+                panic!("{trace:?}")
+            };
+            assert_eq!((*why, *number_key, evidence.role), (OptInRefusal::NotTheResident, key_of(number), role));
+        };
+        for events in [pending(), granted()] {
+            about(traces(&code, role, signed_in(), events.clone()), &phone());
+            about(traces(&another, role, signed_in(), events), &phone());
+        }
+        let recorded = || with_resident(renumbered(&["+1 305-555-0144"]));
+        about(traces(&code, role, recorded(), vec![]), &other_phone());
+        about(traces(&another, role, recorded(), vec![]), &other_phone());
+        assert_eq!(traces(&code, role, Facts::default(), pending()), [], "nothing is kept of who is not there");
+    }
+    // And whoever acts in the resident's name, in the resident's own session.
+    let channel = Channel { impersonator: Some("token:manager".into()), ..portal() };
+    let asked = || given(pending()).facts(signed_in()).by(ana()).through(channel.clone());
+    let known = Evidence { impersonator: Some("token:manager".into()), ..evidence() };
+    asked().when(code.clone()).then([refused(OptInRefusal::Impersonated, known.clone())]);
+    asked().when(another.clone()).then([refused(OptInRefusal::Impersonated, known)]);
+    // Not even the code that was accepted a moment ago tells them anything.
+    let nothing =
+        given([shown()]).facts(with_resident(renumbered(&["ask at the desk"]))).by(ana()).through(channel.clone());
+    nothing.refuses(code, SmsConsentRefusal::NotWhileImpersonated);
+}
+
+#[test]
+fn a_number_whose_owner_said_stop_gets_no_further_code() {
+    let words = |bodies: &[&str], events: Vec<SmsConsentEvent>| {
+        let said = bodies.iter().zip(1_u32..).fold(events, |mut events, (body, second)| {
+            let text = RecordInboundText {
+                inbound_id: InboundId(Uuid::from_u128(0xe100 + u128::from(second))),
+                received_at: noon() + TimeDelta::seconds(i64::from(second)),
+                ..inbound(body)
+            };
+            let taken = text.decide(&crate::testing::state(events.clone()), &crate::testing::context(signed_in()));
+            events.extend(taken.expect("taken in"));
+            events
+        });
+        story(said).at(noon() + TimeDelta::hours(2))
+    };
+    let often = RequestSmsCode { resident_id: RESIDENT };
+    for wish in ["ALTO", "who is this, wrong number"] {
+        words(&[wish], pending()).refuses(record(), SmsConsentRefusal::Unwelcome);
+    }
+    words(&["wrong number"], pending()).refuses(often, SmsConsentRefusal::Unwelcome);
+    // The owner takes it back; another number is another matter; and who had confirmed it may come back by the portal.
+    let at = |event: SmsConsentEvent, number: &Phone| match event {
+        SmsConsentEvent::ConsentRequested {
+            resident_id, disclosure, checkbox, scope, source, phone_revision, ..
+        } => SmsConsentEvent::ConsentRequested {
+            resident_id,
+            number: sealed(number.clone()),
+            number_key: key_of(number),
+            disclosure,
+            checkbox,
+            scope,
+            source,
+            phone_revision,
+            evidence: Evidence { at: noon() + TimeDelta::hours(2), ..evidence() },
+        },
+        other => other,
+    };
+    let code = |number: &Phone| SmsConsentEvent::CodeIssued {
+        resident_id: RESIDENT,
+        number_key: key_of(number),
+        challenge: 2,
+        expires_at: noon() + TimeDelta::hours(2) + CODE_HOLDS,
+    };
+    let again = [at(asked(&phone()), &phone()), code(&phone())];
+    words(&["stop", "start"], pending()).when(record()).then(again.clone());
+    words(&["stop"], granted()).when(record()).then(again);
+    let other = RecordSmsConsent { phone: other_phone(), ..record() };
+    words(&["stop"], pending()).when(other).then([at(asked(&other_phone()), &other_phone()), code(&other_phone())]);
+}
+
+#[test]
 fn a_closed_or_expired_session_agrees_to_nothing() {
     let late = story([shown()]).at(noon() + TimeDelta::days(15));
     let known = Evidence { at: noon() + TimeDelta::days(15), session: None, locale: Language::En, ..evidence() };

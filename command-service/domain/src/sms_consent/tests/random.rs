@@ -234,6 +234,10 @@ impl World {
             let version = self.stands.get(number_key).expect("a text left without a consent that stands");
             assert_eq!(grounds.consent, Some(SmsConsent::reference(RESIDENT, *version)));
             assert_eq!(self.unread, 0, "a text left while somebody may have said stop");
+            assert!(
+                self.lives && context.facts.resident.as_ref().is_some_and(Resident::is_active),
+                "a text left to nobody"
+            );
         }
         events.extend(decided);
     }
@@ -407,6 +411,10 @@ fn a_stop_that_comes_between_leave_and_sending_wins() {
         Happening::Blocked(0),
         Happening::Dead(0),
         Happening::Reassigned,
+        Happening::MoveOut,
+        Happening::Deactivate,
+        Happening::RecordNumber(Some(1)),
+        Happening::RecordNumber(None),
     ] {
         assert!(!after(std::slice::from_ref(&end)), "{end:?}");
     }

@@ -101,7 +101,7 @@ fn a_stop_from_a_number_that_was_never_agreed_to_is_kept_all_the_same() {
         panic!("it is one")
     };
     told.then([
-        received("STOP", Reading::Stop, Some(KeywordReply::Stopped)),
+        received("stop", Reading::Stop, Some(KeywordReply::Stopped)),
         SmsConsentEvent::ConsentRevoked { resident_id, number, number_key, cause, scope, source, evidence },
     ]);
 }
@@ -267,7 +267,76 @@ fn what_may_mean_stop_pauses_everything_until_a_person_has_read_it() {
     given(free).facts(signed_in()).when(authorize(news())).then([authorized(&news(), Some(4), None)]);
     given(granted()).facts(signed_in()).refuses(decide(true), SmsConsentRefusal::NoSuchText);
     // Where nothing could go out there is nothing to hold.
-    given([]).when(inbound("who is this?")).then([told]);
+    let gone = with(granted(), [stopped_in_portal()]);
+    given(gone).when(inbound("who is this?")).then([told]);
+}
+
+fn stopped_in_portal() -> SmsConsentEvent {
+    SmsConsentEvent::ConsentRevoked {
+        resident_id: RESIDENT,
+        number: sealed(phone()),
+        number_key: key_of(&phone()),
+        cause: RevocationCause::Portal {},
+        scope: ConsentScope::All,
+        source: ConsentSource::Portal,
+        evidence: evidence(),
+    }
+}
+
+#[test]
+fn of_a_number_that_was_only_typed_nothing_is_kept_but_words() {
+    let reassigned = SmsConsentEvent::ConsentInvalidated {
+        resident_id: RESIDENT,
+        number: sealed(phone()),
+        number_key: key_of(&phone()),
+        cause: InvalidationCause::Reassigned { note: from("somebody else answers") },
+        evidence: evidence(),
+    };
+    // Nor of one that is known to be somebody else's now.
+    for before in [vec![], pending(), with(granted(), [reassigned])] {
+        let taken = |body: &str| {
+            let events =
+                crate::Command::decide(inbound(body), &state(before.clone()), &crate::testing::context(signed_in()));
+            events.expect("taken in")
+        };
+        assert_eq!(taken("The code for my own door is 4711"), []);
+        for (body, kept) in [
+            ("Who is this? I am at Dr. Example's", ""),
+            ("please stop sending messages", "stop"),
+            ("HELP!!", "help"),
+            ("un stop", "unstop"),
+        ] {
+            let events = taken(body);
+            let SmsConsentEvent::InboundReceived { body: stored, .. } = &events[0] else { panic!("{events:?}") };
+            assert_eq!(stored.value().map(String::as_str), Some(kept), "{body}");
+            assert!(!events.iter().any(|event| matches!(event, SmsConsentEvent::SendsPaused { .. })), "{body}");
+        }
+        // What the provider took for a stop ends texts, whatever it says.
+        let told = RecordInboundText { answered_by_provider: Some(ProviderReading::Stop), ..inbound("Genug jetzt") };
+        let events = crate::Command::decide(told, &state(before.clone()), &crate::testing::context(signed_in()));
+        let events = events.expect("taken in");
+        let SmsConsentEvent::InboundReceived { body: stored, .. } = &events[0] else { panic!("{events:?}") };
+        assert_eq!((stored.value().map(String::as_str), events.len()), (Some(""), 2));
+    }
+    let known: SmsConsent = state(granted());
+    assert!(known.knows(key_of(&phone())) && !state::<SmsConsent>(pending()).knows(key_of(&phone())));
+}
+
+#[test]
+fn of_several_streams_of_a_number_the_one_in_which_the_text_changes_something_answers() {
+    let key = key_of(&phone());
+    let streams = |all: [Vec<SmsConsentEvent>; 4]| all.map(|events| state::<SmsConsent>(events));
+    let first = |all: &[SmsConsent], text: &RecordInboundText| {
+        all.iter().enumerate().min_by_key(|(_, consent)| consent.concern(key, text)).map(|(at, _)| at)
+    };
+    let all = streams([pending(), with(granted(), [stopped_in_portal()]), ended_by_word(), granted()]);
+    assert_eq!(first(&all, &inbound("stop")), Some(3), "granted before waiting for its code");
+    assert_eq!(first(&all, &later("START")), Some(2), "what a word had ended");
+    assert_eq!(first(&all, &inbound("help")), Some(3));
+    assert_eq!(first(&all[..3], &inbound("stop")), Some(0), "it ends the asking, and nothing in the others");
+    assert_eq!(first(&all[..2], &inbound("help")), Some(1), "whose owner confirmed it");
+    assert_eq!(all[2].answers(INBOUND), Some(true));
+    assert_eq!(all[0].answers(INBOUND), None);
 }
 
 #[test]
