@@ -73,6 +73,8 @@ pub struct Task {
     pub interrupted: bool,
     /// Machine clock: when the provider was first called for it.
     pub first_called_at: Option<DateTime<Utc>>,
+    /// Machine clock: when it last was.
+    pub last_called_at: Option<DateTime<Utc>>,
     /// How often a person had it tried again.
     pub resumed: i32,
     /// Business clock: the second at which it was due, as it was claimed; a later word on it wins over this worker's.
@@ -165,7 +167,7 @@ pub async fn claim(
          update engine.outbox set holder = $1, lease_until = now() + $2, attempts = attempts + 1
          where key in (select key from (select * from retried union all select * from due) either limit $4)
          returning key, organization_id, kind, name, body, correlation, causation, attempts, holder, calling,
-                   first_called_at, resumed, extract(epoch from due_at)::float8 as due_second"
+                   first_called_at, coalesce(last_called_at, first_called_at) as last_called_at, resumed, extract(epoch from due_at)::float8 as due_second"
     ))
     .bind(holder)
     .bind(LEASE)
@@ -203,6 +205,7 @@ fn task(row: &PgRow) -> Result<Task, sqlx::Error> {
         holder: row.try_get("holder")?,
         interrupted: row.try_get("calling")?,
         first_called_at: row.try_get("first_called_at")?,
+        last_called_at: row.try_get("last_called_at")?,
         resumed: row.try_get("resumed")?,
         due_second: row.try_get("due_second")?,
     })
@@ -213,7 +216,7 @@ fn task(row: &PgRow) -> Result<Task, sqlx::Error> {
 /// be made.
 pub async fn calling(pool: &PgPool, task: &Task) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     sqlx::query_scalar(&format!(
-        "update engine.outbox set calling = true, first_called_at = coalesce(first_called_at, now())
+        "update engine.outbox set calling = true, first_called_at = coalesce(first_called_at, now()), last_called_at = now()
          where key = $1 and holder = $2 and state = 'ready' and {} returning first_called_at",
         quarantine::allows()
     ))

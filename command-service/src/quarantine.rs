@@ -92,8 +92,8 @@ pub async fn accept(pool: &PgPool) -> Result<Option<Accepted>, sqlx::Error> {
     .fetch_one(&mut *transaction)
     .await?;
     let doubtful = sqlx::query(
-        "update engine.outbox set calling = true, first_called_at = least(first_called_at, $1), holder = null,
-             lease_until = null
+        "update engine.outbox set calling = true, first_called_at = least(first_called_at, $1),
+             last_called_at = greatest(last_called_at, $1), holder = null, lease_until = null
          where state = 'ready' and kind = 'effect' and name = any($2)",
     )
     .bind(restored_to)

@@ -16,6 +16,7 @@ use crate::{
     http::{self, CommandState, SignInLimits},
     intake, quarantine,
     reactor::Reactor,
+    recipients,
     worker::Worker,
 };
 
@@ -53,7 +54,7 @@ impl CommandSide {
         let reactor = Reactor::new(host.store.clone(), self.work.clone());
         let told = stop.told();
         stop.run(async move { reactor.run(told).await });
-        let (pool, clock) = (host.database.engine.clone(), host.clock.clone());
+        let (pool, clock, engine) = (host.database.engine.clone(), host.clock.clone(), self.effects.engine.clone());
         stop.run_until_told(async move {
             loop {
                 if let Err(error) = rows::forget_old(&pool, clock.now()).await {
@@ -61,6 +62,9 @@ impl CommandSide {
                 }
                 if let Err(error) = intake::forget_old(&pool).await {
                     tracing::warn!(%error, "old webhooks could not be emptied");
+                }
+                if let Err(error) = recipients::forget_codes(&engine).await {
+                    tracing::warn!(%error, "old codes could not be forgotten");
                 }
                 if let Err(error) = idempotency::forget_old(&pool).await {
                     tracing::warn!(%error, "old idempotency keys could not be forgotten");

@@ -149,6 +149,8 @@ pub enum TextSuppression {
     Overtaken,
     /// The code is out of date or another one was asked for since.
     CodeOutdated,
+    /// Enough codes went to this number of late, whoever had them sent.
+    TooManyCodes,
     /// More than five minutes have passed since the text that it answers.
     ReplyTooLate,
     /// The text that it answers had its answer.

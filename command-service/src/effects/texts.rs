@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    SmsConsent, TextMessage,
+    Resident, SmsConsent, TextMessage,
     segments::{self, Encoding},
     sms_consent::{Authority, AuthorizeText, SmsConsentRefusal},
     text_message::{DeferText, Frozen, Phase, RecordText, Request, SubmitText, SuppressText, TextReport},
@@ -120,6 +120,12 @@ async fn decide(
         engine.execute(suppress(TextSuppression::ResidentErased), &ask).await?;
         return Ok(Done::Finished);
     };
+    if request.class() == TextClass::Code
+        && !recipients::may_get_code(engine, task.organization, authority.number_key, text_id).await?
+    {
+        engine.execute(suppress(TextSuppression::TooManyCodes), &ask).await?;
+        return Ok(Done::Finished);
+    }
     let reference = reference(text_id);
     let body = wording::write(effects, task.organization, request, &look, &reference);
     let counted = segments::count(&body);
@@ -146,7 +152,7 @@ async fn decide(
         Err(fault) => return Err(fault),
     }
     let outgoing = outgoing(task.organization, text_id, number.as_str(), body, reference, valid_for);
-    hand_over(effects, task, texts.as_ref(), &outgoing, authority.expires_at).await
+    hand_over(effects, task, texts.as_ref(), &outgoing, request, &authority).await
 }
 
 /// A text whose intent is committed and which was surely not handed over: a worker died, or the provider was at its limit.
@@ -163,15 +169,16 @@ async fn resume(
     };
     let look = Look::take(effects, task.organization, request).await?;
     match leave(effects, task, text_id, request, &look, texts.as_ref()).await? {
-        Leave::Yes { authority, valid_for } if authority.number_key == frozen.number_key => {
+        Leave::Yes { authority, valid_for } if stands_on(request, &authority, frozen) => {
             let (Some(number), Some(body)) = (frozen.number.value(), frozen.body.value()) else {
                 return given_up(effects, task, text_id, "the resident's data was erased").await;
             };
             let reference = frozen.reference.clone();
             let outgoing = outgoing(task.organization, text_id, number.as_str(), body.clone(), reference, valid_for);
-            hand_over(effects, task, texts.as_ref(), &outgoing, authority.expires_at).await
+            hand_over(effects, task, texts.as_ref(), &outgoing, request, &authority).await
         }
-        Leave::Yes { .. } => given_up(effects, task, text_id, "the number changed before it was handed over").await,
+        // What is on record names what it stands on: under another grant, or to another number, it would be another text.
+        Leave::Yes { .. } => given_up(effects, task, text_id, "the consent changed before it was handed over").await,
         Leave::No(reason) => given_up(effects, task, text_id, &format!("{reason:?} before it was handed over")).await,
         Leave::Wait { until, .. } => {
             Ok(Done::At { when: until, why: "the permitted hours ended, or a person has to read" })
@@ -179,6 +186,12 @@ async fn resume(
         Leave::Never => given_up(effects, task, text_id, "no hour is permitted").await,
         Leave::Again(why) => Ok(Done::Again { after: backoff(task.attempts), why }),
     }
+}
+
+/// Whether leave was given now under the very consent that the text's record names.
+fn stands_on(request: &Request, authority: &Authority, frozen: &Frozen) -> bool {
+    let consent = authority.consent.map(|version| SmsConsent::reference(request.resident, version));
+    authority.number_key == frozen.number_key && consent == frozen.consent
 }
 
 /// What was never handed over is not sent any more.
@@ -261,21 +274,27 @@ async fn leave(
     })
 }
 
-/// The call, once: noted before it is made.
+/// The call, once: noted before it is made, and not made if the leave for it ended by then.
 async fn hand_over(
     effects: &Effects,
     task: &Task,
     texts: &dyn Texts,
     outgoing: &OutgoingText,
-    expires_at: DateTime<Utc>,
+    request: &Request,
+    authority: &Authority,
 ) -> Result<Done, Fault> {
     let text_id = TextId(outgoing.reference);
     let ask = effects.ask(task);
     let record = |report| RecordText { text_id, report };
     effects.text_pace.spend();
     effects.calling(task).await?;
-    if effects.engine.clock().now() >= expires_at {
-        let why = "the authority ran out before the call".to_owned();
+    // The last look: a STOP may have been understood since the intent was committed.
+    let (consent, resident) = futures_util::try_join!(
+        effects.engine.state::<SmsConsent>(task.organization, SmsConsent::id(request.resident)),
+        effects.engine.state::<Resident>(task.organization, request.resident.0),
+    )?;
+    if consent.leave(text_id, &request.content, &resident, effects.engine.clock().now()) != Some(authority) {
+        let why = "the leave to send it ended before the call".to_owned();
         return Ok(Done::Again { after: backoff(task.attempts), why });
     }
     match texts.send(outgoing).await {
@@ -308,7 +327,8 @@ async fn find(effects: &Effects, task: &Task, text_id: TextId, frozen: &Frozen) 
     let (Some(texts), Some(number)) = (texts, frozen.number.value()) else {
         return Ok(Done::Unresolved(format!("{lost}, and it cannot be looked for any more")));
     };
-    let since = task.first_called_at.map_or(Duration::ZERO, |first| (Utc::now() - first).to_std().unwrap_or_default());
+    // Since the last call: one before it may have been answered, and proves nothing of this one.
+    let since = task.last_called_at.map_or(Duration::ZERO, |last| (Utc::now() - last).to_std().unwrap_or_default());
     let proven = since >= texts.appears_within();
     match texts.find(number.as_str(), &frozen.reference).await {
         Outcome::Done(Some(snapshot)) => {

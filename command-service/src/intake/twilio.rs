@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Resident, TextMessage,
+    Resident, SmsConsent, TextMessage,
     inbound_text::{INSTALLATION, KeepUnknownText},
     sms_consent::{ProviderReading, RecordInboundText},
     text_message::{RecordText, TextReport},
 };
-use events::{InboundId, OrganizationId, Phone, TextId};
+use events::{InboundId, NumberKey, OrganizationId, Phone, TextId, sms_consent::Reading};
 use integrations::twilio::webhook::{Answered, InboundNotice, StatusNotice, TwilioNotice, parse};
 
 use super::{Verdict, ask};
@@ -51,8 +51,18 @@ async fn status(effects: &Effects, notice: &StatusNotice) -> Result<Verdict, Fau
     Ok(Verdict::Done)
 }
 
-/// A number that several have, here or in other organizations, speaks for all of them; one of them answers.
+/// One of those that a number may speak for.
+struct Stream {
+    organization: OrganizationId,
+    key: NumberKey,
+    consent: SmsConsent,
+    command: RecordInboundText,
+}
+
+/// A number that several have, here or in other organizations, speaks for all of them; one of them answers. What else was written
+/// goes to those only to whom the number's owner confirmed it: anybody may type a number.
 async fn inbound(effects: &Effects, notice: InboundNotice, received_at: DateTime<Utc>) -> Result<Verdict, Fault> {
+    let engine = &effects.engine;
     let Ok(number) = Phone::parse(&notice.from) else {
         return Ok(Verdict::Ignored("not from a telephone number"));
     };
@@ -61,20 +71,8 @@ async fn inbound(effects: &Effects, notice: InboundNotice, received_at: DateTime
         Answered::Help => ProviderReading::Help,
         Answered::Start => ProviderReading::Start,
     });
-    let whose = recipients::of_number(&effects.engine, &number).await?;
-    if whose.is_empty() {
-        let command = KeepUnknownText {
-            inbound_id: InboundId::derived(INSTALLATION.0, &notice.sid),
-            number,
-            body: notice.body,
-            provider_id: notice.sid.clone(),
-            received_at,
-        };
-        effects.engine.execute(command, &ask(INSTALLATION, "twilio", &notice.sid)).await?;
-        return Ok(Verdict::Done);
-    }
-    let mut erased = true;
-    for (index, (organization, resident_id)) in whose.into_iter().enumerate() {
+    let mut streams = Vec::new();
+    for (organization, resident_id) in recipients::of_number(engine, &number).await? {
         let command = RecordInboundText {
             resident_id,
             inbound_id: InboundId::derived(resident_id.0, &notice.sid),
@@ -83,10 +81,41 @@ async fn inbound(effects: &Effects, notice: InboundNotice, received_at: DateTime
             provider_id: notice.sid.clone(),
             received_at,
             answered_by_provider,
-            answers: index == 0,
+            answers: false,
         };
-        effects.engine.execute(command, &ask(organization, "twilio", &notice.sid)).await?;
-        let resident: Resident = effects.engine.state(organization, resident_id.0).await?;
+        let consent = engine.state(organization, SmsConsent::id(resident_id)).await?;
+        let key = NumberKey(engine.store().keyring().digest(organization, number.as_str()));
+        streams.push(Stream { organization, key, consent, command });
+    }
+    let is_word = streams.first().is_some_and(|stream| match stream.command.reading() {
+        Reading::Stop | Reading::Help | Reading::Start => true,
+        Reading::MayMeanStop | Reading::Other => false,
+    });
+    if !is_word && !streams.iter().any(|stream| stream.consent.knows(stream.key)) {
+        let command = KeepUnknownText {
+            inbound_id: InboundId::derived(INSTALLATION.0, &notice.sid),
+            number,
+            body: notice.body,
+            provider_id: notice.sid.clone(),
+            received_at,
+        };
+        engine.execute(command, &ask(INSTALLATION, "twilio", &notice.sid)).await?;
+    }
+    // After a crash half-way one of them may have the answer already.
+    let taken_in = |stream: &Stream| stream.consent.answers(stream.command.inbound_id);
+    if !streams.iter().any(|stream| taken_in(stream) == Some(true))
+        && let Some(first) = streams
+            .iter_mut()
+            .filter(|stream| taken_in(stream).is_none())
+            .min_by_key(|stream| stream.consent.concern(stream.key, &stream.command))
+    {
+        first.command.answers = true;
+    }
+    let mut erased = !streams.is_empty();
+    for Stream { organization, command, .. } in streams {
+        let resident_id = command.resident_id;
+        engine.execute(command, &ask(organization, "twilio", &notice.sid)).await?;
+        let resident: Resident = engine.state(organization, resident_id.0).await?;
         erased &= resident.erased;
     }
     Ok(if erased { Verdict::Forgotten } else { Verdict::Done })

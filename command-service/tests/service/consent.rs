@@ -158,6 +158,38 @@ async fn every_role_that_tries_to_opt_somebody_in_is_refused_and_recorded() {
     assert_eq!(events(&world, "ConsentRequested").await.len(), 0);
 }
 
+/// Case 32.
+#[tokio::test]
+async fn who_types_a_code_or_asks_for_one_for_somebody_else_is_refused_and_recorded() {
+    let world = World::new().await;
+    world.community().await;
+    let session = signed_in(&world).await;
+    ask_for_texts(&world, &session).await;
+    let (keyring, organization) = (world.store().keyring().clone(), world.organization);
+    let blind = domain::Blind::new(move |value| keyring.digest(organization, value));
+    // Even with the right code.
+    let confirm = json!({ "resident_id": RESIDENT, "code": SmsConsent::code(&blind, RESIDENT, 1) });
+    let neighbour = Actor { resident: Some(events::ResidentId(Uuid::now_v7())), ..Actor::of(Role::Resident) };
+    let mut refused = 0;
+    for actor in [Actor::of(Role::OrganizationManager), Actor::of(Role::Integrator), neighbour] {
+        for (name, body) in [("ConfirmSmsConsent", &confirm), ("RequestSmsCode", &json!({ "resident_id": RESIDENT }))] {
+            let answer = world.execute(world.ask(actor.clone()), name, body.clone()).await;
+            assert!(matches!(answer, Err(Fault::Role { .. } | Fault::Missing)), "{name}: {answer:?}");
+            refused += 1;
+            let recorded = events(&world, "OptInRefused").await;
+            assert_eq!(recorded.len(), refused, "{name} by {actor:?}");
+            assert_eq!(recorded[refused - 1]["OptInRefused"]["why"], "NotTheResident");
+        }
+    }
+    assert!(consent(&world).await.standing().is_none());
+    // Nor in somebody else's hands.
+    let impersonated = Ask { impersonator: Some("token:manager".to_owned()), ..session.clone() };
+    let answer = world.execute(impersonated, "RequestSmsCode", json!({ "resident_id": RESIDENT })).await;
+    assert!(matches!(answer, Err(Fault::Refused { code: "NotWhileImpersonated", .. })), "{answer:?}");
+    assert_eq!(events(&world, "OptInRefused").await.len(), refused + 1);
+    world.execute(session, "ConfirmSmsConsent", confirm).await.expect("the resident's own");
+}
+
 #[tokio::test]
 async fn a_wrong_code_is_refused_and_recorded_under_any_key() {
     let world = World::new().await;

@@ -1,13 +1,13 @@
 //! What a resident who agreed to texts does in these tests, and what the provider tells.
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
-use command_service::{Ask, intake};
+use command_service::{Ask, Fault, intake};
 use domain::{
-    SmsConsent, TextMessage,
+    Actor, SmsConsent, TextMessage,
     sign_in::{OpenSession, RequestSignInLink},
     text_message::{Phase, RequestText},
 };
-use events::{InvoiceId, Language, Role, SignInId, TextId, text_message::TextContent};
+use events::{InvoiceId, Language, PropertyId, ResidentId, Role, SignInId, TextId, text_message::TextContent};
 use integrations::twilio::webhook::{INBOUND_PATH, envelope, identity, status_callback};
 use serde_json::json;
 use uuid::Uuid;
@@ -59,34 +59,76 @@ impl World {
         Ask::internal(self.organization, Role::Process, "process:test".to_owned(), Uuid::now_v7())
     }
 
-    /// The resident as signed in by link.
-    pub async fn signed_in(&self) -> Ask {
+    /// A resident as signed in by link.
+    pub async fn signed_in_as(&self, resident_id: ResidentId) -> Ask {
         let sign_in_id = SignInId(Uuid::now_v7());
         let engine = &self.effects.engine;
-        engine
-            .execute(RequestSignInLink { sign_in_id, resident_id: RESIDENT }, &self.internal())
-            .await
-            .expect("a link");
+        engine.execute(RequestSignInLink { sign_in_id, resident_id }, &self.internal()).await.expect("a link");
         engine.execute(OpenSession { sign_in_id }, &self.internal()).await.expect("a session");
-        Ask { actor_name: format!("session:{sign_in_id}"), ..self.resident() }
+        let actor = Actor { resident: Some(resident_id), ..Actor::of(Role::Resident) };
+        Ask { actor_name: format!("session:{sign_in_id}"), ..self.ask(actor) }
     }
 
     /// Agrees to texts, and types the code that came.
     pub async fn agrees(&self, number: &str) {
-        let session = self.signed_in().await;
-        let shown = Uuid::now_v7();
-        for (name, fields) in [
-            ("ShowDisclosure", json!({ "shown_id": shown, "language": "en" })),
-            ("RecordSmsConsent", json!({ "shown_id": shown, "phone": number })),
-        ] {
-            let body = self.body(name, fields);
-            self.execute(session.clone(), name, body).await.expect(name);
-        }
+        self.agrees_as(RESIDENT, PROPERTY, number, "America/Toronto").await;
+    }
+
+    pub async fn agrees_as(&self, resident: ResidentId, property: PropertyId, number: &str, zone: &str) {
+        let session = self.types_number(resident, property, number, zone).await.expect("a number");
         self.settle().await;
         let code = self.code().expect("a code");
-        let confirm = json!({ "resident_id": RESIDENT, "code": code });
+        let confirm = json!({ "resident_id": resident, "code": code });
         self.execute(session, "ConfirmSmsConsent", confirm).await.expect("a confirmation");
         self.settle().await;
+    }
+
+    /// Saves a number in the portal, whoever's it may be.
+    pub async fn types_number(
+        &self,
+        resident_id: ResidentId,
+        property_id: PropertyId,
+        number: &str,
+        time_zone: &str,
+    ) -> Result<Ask, Fault> {
+        let session = self.signed_in_as(resident_id).await;
+        let shown = Uuid::now_v7();
+        for (name, fields) in [
+            ("ShowDisclosure", json!({ "shown_id": shown, "language": "en", "property_id": property_id })),
+            ("RecordSmsConsent", json!({ "shown_id": shown, "phone": number })),
+        ] {
+            let mut body = self.body(name, fields);
+            body["resident_id"] = json!(resident_id);
+            body["time_zone"] = json!(time_zone);
+            self.execute(session.clone(), name, body).await?;
+        }
+        Ok(session)
+    }
+
+    /// Another resident of the organization, in a property and unit of their own.
+    pub async fn neighbour(&self, resident: ResidentId) -> PropertyId {
+        let (property, unit) = (PropertyId(Uuid::now_v7()), Uuid::now_v7());
+        let name = format!("{}@example.com", resident.0.simple());
+        for (name, fields) in [
+            ("AddProperty", json!({ "property_id": property, "currency": self.currency })),
+            ("AddUnit", json!({ "property_id": property, "unit_id": unit })),
+            (
+                "RegisterResident",
+                json!({
+                    "resident_id": resident, "email": name, "language": "en",
+                    "home": { "property_id": property, "unit_id": unit, "tenure": "Owner", "on": "2026-01-01" },
+                }),
+            ),
+        ] {
+            let body = self.body(name, fields);
+            self.execute(Ask::operator(self.organization), name, body).await.expect(name);
+        }
+        self.settle().await;
+        property
+    }
+
+    pub async fn consent_of(&self, resident: ResidentId) -> SmsConsent {
+        self.state(SmsConsent::id(resident)).await
     }
 
     /// The last code that was texted.
@@ -158,7 +200,7 @@ impl World {
 
     /// As if a lost answer were older than anything appears at the provider.
     pub async fn much_later(&self) {
-        self.sql("update engine.outbox set first_called_at = now() - interval '16 minutes' where calling").await;
+        self.sql("update engine.outbox set last_called_at = now() - interval '16 minutes' where calling").await;
     }
 
     pub async fn in_seconds(&self, seconds: i64) {

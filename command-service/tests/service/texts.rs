@@ -1,7 +1,12 @@
 //! Texts: none without standing consent and a permitted hour, none twice, and none whose fate nobody can see.
 
 use chrono::{TimeDelta, Timelike};
-use domain::text_message::Phase;
+use command_service::{
+    Ask, Fault,
+    intake::{self, Intake},
+};
+use domain::{SmsConsent, text_message::Phase};
+use events::{OrganizationId, ResidentId};
 use futures_util::{future::join_all, join};
 use serde_json::json;
 use uuid::Uuid;
@@ -11,7 +16,7 @@ use crate::{
     household::zone,
     proofs::{repeats_change_nothing, survives_death_at_every_point},
     texting::NUMBER,
-    world::{RESIDENT, World},
+    world::{PROPERTY, RESIDENT, World},
 };
 
 /// Sent once and known to be, or unresolved for all to see.
@@ -559,6 +564,237 @@ async fn what_people_and_the_provider_say_counts_while_texts_are_switched_off() 
     assert!(world.consent().await.standing().is_none(), "ended by a word");
     assert_eq!(world.texts.sent().len(), count, "nothing is sent, not even an answer");
     repeats_change_nothing(&world).await;
+}
+
+/// Halts the worker where it has noted that it calls the provider, and before it does, until something else has happened.
+async fn between_note_and_call(world: &World, meanwhile: impl AsyncFnOnce()) {
+    world
+        .sql(
+            "create function held() returns trigger language plpgsql as
+                 $$ begin perform pg_advisory_xact_lock_shared(4711); return new; end $$;
+             create trigger held before update of calling on engine.outbox for each row
+                 when (new.calling and not old.calling) execute function held()",
+        )
+        .await;
+    let mut gate = world.pool().acquire().await.expect("a connection");
+    sqlx::query("select pg_advisory_lock(4711)").execute(&mut *gate).await.expect("a closed gate");
+    let worker = world.worker();
+    let other = async {
+        let waiting = "select exists (select 1 from pg_locks where locktype = 'advisory' and not granted)";
+        while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(world.pool()).await.expect("an answer") {}
+        meanwhile().await;
+        sqlx::query("select pg_advisory_unlock(4711)").execute(&mut *gate).await.expect("an open gate");
+    };
+    join!(async { worker.drain().await.expect("work") }, other);
+    world.sql("drop trigger held on engine.outbox; drop function held()").await;
+}
+
+/// Case 31.
+#[tokio::test]
+async fn what_ends_consent_after_the_intent_and_before_the_call_wins() {
+    for end in ["STOP", "who is this?", "another number", "inactive"] {
+        let world = World::texting().await;
+        let text = world.text_to_be_sent().await;
+        between_note_and_call(&world, async || {
+            assert_eq!(world.text_phase(text).await, Phase::Sending);
+            let resident = |field: &str, value: &str| json!({ "resident_id": RESIDENT, field: value });
+            match end {
+                "another number" => {
+                    world.manage("ChangeResidentPhone", resident("phone", "+13055550188")).await;
+                }
+                "inactive" => {
+                    world.manage("ChangeResidentStatus", resident("status", "Inactive")).await;
+                }
+                word => {
+                    world.hears(NUMBER, word, None).await;
+                    intake::process(&world.effects, Intake::Texts).await.expect("an understood text");
+                }
+            }
+        })
+        .await;
+        assert_eq!(world.texts.times(text), 0, "{end}");
+        world.settle_at_last().await;
+        let expected = if end == "who is this?" { Phase::Sending } else { Phase::Failed };
+        assert_eq!((world.text_phase(text).await, world.texts.times(text)), (expected, 0), "{end}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_to_go_out_under_a_consent_that_ended_does_not_go_out_under_the_next_one() {
+    let world = World::texting().await;
+    let text = world.text_to_be_sent().await;
+    world.texts.script.next("send", Trouble::Retry);
+    world.settle().await;
+    assert_eq!(world.text_phase(text).await, Phase::Sending);
+    for word in ["STOP", "START"] {
+        world.hears(NUMBER, word, None).await;
+        intake::process(&world.effects, Intake::Texts).await.expect("an understood text");
+    }
+    assert!(world.consent().await.standing().is_some());
+    world.settle_at_last().await;
+    assert_eq!((world.text_phase(text).await, world.texts.times(text)), (Phase::Failed, 0));
+    // What is asked for from now on goes out, and says so.
+    let next = world.text_to_be_sent().await;
+    world.settle().await;
+    assert_eq!(world.texts.times(next), 1);
+    let version = world.consent().await.standing().map(|(.., version)| version).expect("granted");
+    let told = world.told(next, "TextSending").await;
+    assert_eq!(told["grounds"]["consent"], json!(SmsConsent::reference(RESIDENT, version)));
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_looked_for_as_long_after_the_last_call_as_after_the_first() {
+    let world = World::texting().await;
+    let text = world.text_to_be_sent().await;
+    world.texts.script.next("send", Trouble::Retry);
+    world.settle().await;
+    // The provider was at its limit for twenty minutes.
+    let earlier = "update engine.outbox set first_called_at = now() - interval '20 minutes', last_called_at = now() - interval '20 minutes'
+                   where name = 'SendText' and state = 'ready'";
+    world.sql(earlier).await;
+    world.texts.script.next("send", Trouble::LostBefore);
+    world.settle_at_last().await;
+    assert_eq!((world.text_phase(text).await, world.row("SendText", text).await.1.as_str()), (Phase::Unknown, "ready"));
+    world.much_later().await;
+    world.settle_at_last().await;
+    assert_eq!((world.texts.times(text), world.row("SendText", text).await.1.as_str()), (0, "unresolved"));
+}
+
+#[tokio::test]
+async fn a_number_that_somebody_merely_typed_tells_them_nothing_and_gets_few_codes() {
+    let mut world = World::texting().await;
+    let home = world.organization;
+    // Before the owner in every order, in the owner's organization and in another one.
+    let snoops = [ResidentId(Uuid::from_u128(1)), ResidentId(Uuid::from_u128(2))];
+    let first = world.neighbour(snoops[0]).await;
+    world.types_number(snoops[0], first, NUMBER, "America/Toronto").await.expect("a code");
+    world.settle().await;
+    world.organization = OrganizationId(Uuid::now_v7());
+    let register = world.body("RegisterOrganization", json!({}));
+    world
+        .execute(Ask::operator(world.organization), "RegisterOrganization", register)
+        .await
+        .expect("another organization");
+    let second = world.neighbour(snoops[1]).await;
+    world.types_number(snoops[1], second, NUMBER, "America/Toronto").await.expect("a code");
+    world.settle().await;
+    let (home, elsewhere) = (home, world.organization);
+    world.organization = home;
+    let heard = async |snoop: usize| {
+        let organization = [home, elsewhere][snoop];
+        let id = SmsConsent::id(snoops[snoop]).to_string();
+        sqlx::query_scalar::<_, String>(
+            "select event_type from log.events where organization_id = $1 and aggregate_id = $2 and event_type in
+             ('InboundReceived', 'SendsPaused', 'ConsentRevoked') order by sequence",
+        )
+        .bind(organization.0)
+        .bind(id)
+        .fetch_all(world.pool())
+        .await
+        .expect("events")
+    };
+    let count = world.texts.sent().len();
+    world.hears(NUMBER, "The door code is 4711", None).await;
+    world.settle().await;
+    assert_eq!((heard(0).await.len(), heard(1).await.len()), (0, 0), "not theirs to read");
+    let received = "select count(*) from log.events where event_type = 'InboundReceived'";
+    assert_eq!(world.count(received).await, 1, "kept with the resident whose number it is");
+
+    // A word counts for all of them, and the one whose consent it ended answers.
+    world.hears(NUMBER, "Arret", None).await;
+    world.settle().await;
+    assert!(world.consent().await.standing().is_none());
+    for snoop in [0, 1] {
+        assert_eq!(heard(snoop).await, ["InboundReceived", "ConsentRevoked"]);
+    }
+    assert_eq!(world.texts.sent().len(), count + 1, "one answer");
+    let replies: Vec<String> = sqlx::query_scalar(
+        "select payload::jsonb->'TextRequested'->>'resident_id' from log.events where event_type = 'TextRequested'
+         and payload::text like '%KeywordReply%'",
+    )
+    .fetch_all(world.pool())
+    .await
+    .expect("answers");
+    assert_eq!(replies, [RESIDENT.to_string()]);
+    // Whoever typed it gets no further code sent there.
+    let again = world.types_number(snoops[0], first, NUMBER, "America/Toronto").await;
+    assert!(matches!(again, Err(Fault::Refused { code: "Unwelcome", .. })), "{again:?}");
+    // The word that brings back is answered by the one that it brings something back to.
+    world.hears(NUMBER, "reprendre", None).await;
+    world.settle().await;
+    assert!(world.consent().await.standing().is_some());
+    assert_eq!(world.texts.sent().len(), count + 2);
+    let last = world.texts.sent().pop().expect("an answer");
+    let told = world.told(last.reference, "TextRequested").await;
+    assert_eq!(told["content"]["KeywordReply"]["reply"], "Restarted", "{told}");
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn several_residents_together_have_no_more_codes_sent_to_a_number_than_one() {
+    let world = World::texting().await;
+    let number = "+14165550166";
+    let mut texted = 0;
+    for resident in 1..=5_u128 {
+        let resident = ResidentId(Uuid::from_u128(resident));
+        let property = world.neighbour(resident).await;
+        world.types_number(resident, property, number, "America/Toronto").await.expect("saved");
+        world.settle().await;
+        texted = world.texts.sent().iter().filter(|text| text.to == number).count();
+    }
+    assert_eq!(texted, 3, "in an hour");
+    let suppressed: Vec<serde_json::Value> =
+        sqlx::query_scalar("select payload from log.events where event_type = 'TextSuppressed'")
+            .fetch_all(world.pool())
+            .await
+            .expect("events");
+    assert_eq!(suppressed.len(), 2);
+    assert!(suppressed.iter().all(|told| told["TextSuppressed"]["reason"] == "TooManyCodes"), "{suppressed:?}");
+    // Other numbers have their own.
+    let other = ResidentId(Uuid::from_u128(9));
+    let property = world.neighbour(other).await;
+    world.agrees_as(other, property, "+14165550167", "America/Toronto").await;
+    assert!(world.consent_of(other).await.standing().is_some());
+    repeats_change_nothing(&world).await;
+}
+
+#[tokio::test]
+async fn who_may_be_where_no_hour_is_permitted_in_common_is_left_to_a_person() {
+    let world = World::texting().await;
+    // At home in Toronto, a number from Los Angeles, a browser in Kolkata.
+    world.agrees_as(RESIDENT, PROPERTY, "+12135550143", "America/Toronto").await;
+    world.until_local(12, 0).await;
+    let usual = world.text_to_be_sent().await;
+    world.settle().await;
+    assert_eq!(world.texts.times(usual), 1, "permitted in both");
+    world.until_local(10, 0).await;
+    world.agrees_as(RESIDENT, PROPERTY, "+12135550144", "Asia/Kolkata").await;
+    let text = world.text_to_be_sent().await;
+    for hour in [10, 12, 18, 23, 4] {
+        world.until_local(hour, 0).await;
+        world.settle_at_last().await;
+        assert_eq!(world.texts.times(text), 0, "{hour}");
+    }
+    assert_eq!(world.row("SendText", text).await.1, "unresolved");
+}
+
+/// Case 35.
+#[tokio::test]
+async fn help_is_answered_in_the_residents_language_and_changes_nothing() {
+    let world = World::texting().await;
+    for (language, word, part) in [("fr", "aide", "Répondez ARRET"), ("es", "HELP ME", "ALTO"), ("en", "ayuda", "STOP")]
+    {
+        let before = world.consent().await.standing().map(|(key, _, version)| (key, version));
+        world.manage("ChangeResidentLanguage", json!({ "resident_id": RESIDENT, "language": language })).await;
+        world.settle().await;
+        world.hears(NUMBER, word, None).await;
+        world.settle().await;
+        let answer = world.texts.sent().pop().expect("an answer");
+        assert!(answer.body.contains(part) && answer.to == NUMBER, "{language}: {}", answer.body);
+        let told = world.told(answer.reference, "TextRequested").await;
+        assert_eq!((&told["language"], &told["fallback"]), (&json!(language), &json!(false)));
+        assert_eq!(world.consent().await.standing().map(|(key, _, version)| (key, version)), before);
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub enum TextNotSent {
     /// What it was to ask for is not asked for any more.
     Overtaken,
     CodeOutdated,
+    /// Enough codes went to this number of late, whoever had them sent.
+    TooManyCodes,
     ReplyTooLate,
     ReplyGiven,
     /// The sending number may not send at present.
@@ -99,6 +101,7 @@ impl From<stored::TextSuppression> for TextNotSent {
             stored::TextSuppression::KindSwitchedOff => Self::KindSwitchedOff,
             stored::TextSuppression::Overtaken => Self::Overtaken,
             stored::TextSuppression::CodeOutdated => Self::CodeOutdated,
+            stored::TextSuppression::TooManyCodes => Self::TooManyCodes,
             stored::TextSuppression::ReplyTooLate => Self::ReplyTooLate,
             stored::TextSuppression::ReplyGiven => Self::ReplyGiven,
             stored::TextSuppression::SenderHalted => Self::SenderHalted,

@@ -125,16 +125,13 @@ impl Look {
 
     /// Wherever the recipient may be: at home, where the number was given out, where their browser last was.
     pub fn hours(&self, number: &str, now: DateTime<Utc>) -> Hours {
-        let certain = places(self.homes.iter().copied(), number);
-        let mut all = certain.clone();
+        let mut all = places(self.homes.iter().copied(), number);
         if let Some(zone) = self.consent.zone()
             && !all.iter().any(|place| place.zone == zone)
             && !all.is_empty()
         {
             all.push(Place { zone, region: Region::Known("") });
         }
-        // A journey may leave no hour in common: then home and number decide.
-        let all = if self.policy.next(&all, now).is_some() { all } else { certain };
         let open = self.policy.open(&all, now);
         match open {
             Some(open) if open.until - now >= TO_ARRIVE => Hours::Open { until: open.until },
