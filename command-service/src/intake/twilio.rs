@@ -56,6 +56,8 @@ struct Stream {
     organization: OrganizationId,
     key: NumberKey,
     consent: SmsConsent,
+    /// The resident was: then nothing is kept but that a word came, and nothing is answered.
+    erased: bool,
     command: RecordInboundText,
 }
 
@@ -84,14 +86,15 @@ async fn inbound(effects: &Effects, notice: InboundNotice, received_at: DateTime
             answers: false,
         };
         let consent = engine.state(organization, SmsConsent::id(resident_id)).await?;
+        let erased = engine.state::<Resident>(organization, resident_id.0).await?.erased;
         let key = NumberKey(engine.store().keyring().digest(organization, number.as_str()));
-        streams.push(Stream { organization, key, consent, command });
+        streams.push(Stream { organization, key, consent, erased, command });
     }
     let is_word = streams.first().is_some_and(|stream| match stream.command.reading() {
         Reading::Stop | Reading::Help | Reading::Start => true,
         Reading::MayMeanStop | Reading::Other => false,
     });
-    if !is_word && !streams.iter().any(|stream| stream.consent.knows(stream.key)) {
+    if !is_word && !streams.iter().any(|stream| stream.erased || stream.consent.knows(stream.key)) {
         let command = KeepUnknownText {
             inbound_id: InboundId::derived(INSTALLATION.0, &notice.sid),
             number,
@@ -106,17 +109,14 @@ async fn inbound(effects: &Effects, notice: InboundNotice, received_at: DateTime
     if !streams.iter().any(|stream| taken_in(stream) == Some(true))
         && let Some(first) = streams
             .iter_mut()
-            .filter(|stream| taken_in(stream).is_none())
+            .filter(|stream| !stream.erased && taken_in(stream).is_none())
             .min_by_key(|stream| stream.consent.concern(stream.key, &stream.command))
     {
         first.command.answers = true;
     }
-    let mut erased = !streams.is_empty();
+    let all_erased = !streams.is_empty() && streams.iter().all(|stream| stream.erased);
     for Stream { organization, command, .. } in streams {
-        let resident_id = command.resident_id;
         engine.execute(command, &ask(organization, "twilio", &notice.sid)).await?;
-        let resident: Resident = engine.state(organization, resident_id.0).await?;
-        erased &= resident.erased;
     }
-    Ok(if erased { Verdict::Forgotten } else { Verdict::Done })
+    Ok(if all_erased { Verdict::Forgotten } else { Verdict::Done })
 }

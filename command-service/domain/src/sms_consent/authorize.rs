@@ -129,6 +129,10 @@ impl SmsConsent {
         resident: &Resident,
         now: DateTime<Utc>,
     ) -> Result<Given, SmsConsentRefusal> {
+        // Evidence may be kept for years yet; it is no ground to write to anybody, not even to answer.
+        if resident.erased {
+            return Err(SmsConsentRefusal::ResidentErased);
+        }
         match content {
             TextContent::InvoicePublished { .. }
             | TextContent::PaymentReceived { .. }
@@ -169,10 +173,6 @@ impl Command for AuthorizeText {
 
     fn decide(self, state: &SmsConsent, context: &Context) -> Decision<SmsConsent> {
         let resident = context.facts.resident.as_ref().ok_or(SmsConsentRefusal::NotFound)?;
-        // Evidence may be kept for years yet; it is no ground to write to anybody, not even to answer.
-        if resident.erased {
-            return Err(SmsConsentRefusal::ResidentErased);
-        }
         let class = self.content.class();
         let Given { number_key, consent, inbound_id } =
             state.may_be_sent(self.text_id, &self.content, resident, context.now)?;

@@ -106,7 +106,7 @@ impl Aggregate for SmsConsent {
             }
             SmsConsentEvent::ConsentInvalidated { number, number_key, cause, .. } => {
                 self.drop_pending(number_key);
-                if matches!(cause, InvalidationCause::Reassigned { .. }) {
+                if matches!(cause, InvalidationCause::Reassigned { .. } | InvalidationCause::Erased {}) {
                     self.confirmed.remove(&number_key);
                 }
                 self.numbers.insert(number_key, Known { number, standing: Standing::Invalidated { version } });

@@ -125,9 +125,11 @@ impl SmsConsent {
         };
         let exists = resident.is_some_and(|resident| resident.record.is_some());
         let about = pending.or_else(last).or_else(recorded).filter(|_| exists);
+        // Of an erased resident nothing new is kept.
+        let erased = resident.is_some_and(|resident| resident.erased);
         let refused = about.map(|(number_key, number)| SmsConsentEvent::OptInRefused {
             resident_id,
-            number,
+            number: if erased { Sealed::Erased } else { number },
             number_key,
             why,
             evidence: evidence_of(resident_id, context, self.zone, self.language),

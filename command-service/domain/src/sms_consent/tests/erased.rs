@@ -97,6 +97,23 @@ fn an_opt_in_that_somebody_tries_for_an_erased_resident_keeps_no_number() {
 }
 
 #[test]
+fn a_code_that_somebody_types_for_an_erased_resident_is_on_record_without_the_number() {
+    let by = crate::Context { actor: Actor::of(Role::OrganizationManager), ..crate::testing::context(erased()) };
+    let events = confirm(RESIDENT, 1).turned_away(&state(pending()), &by);
+    assert!(matches!(&events[..], [SmsConsentEvent::OptInRefused { number: Sealed::Erased, .. }]), "{events:?}");
+}
+
+#[test]
+fn leave_that_was_given_before_the_erasure_is_none_after_it() {
+    let stands: SmsConsent = state(with(granted(), [authorized(&news(), Some(4), None)]));
+    let now = crate::testing::noon();
+    let leave = |facts: Facts| {
+        facts.resident.and_then(|resident| stands.leave(TEXT, &news(), &resident, now).map(|leave| leave.version))
+    };
+    assert_eq!((leave(signed_in()), leave(erased())), (Some(5), None));
+}
+
+#[test]
 fn a_consent_that_an_import_claims_is_refused_once_for_each_number() {
     let claim = |number: &str| RefuseClaimedOptIn { resident_id: RESIDENT, phone: from(number) };
     let story = |events: Vec<SmsConsentEvent>| given(events).facts(signed_in()).by(Actor::of(Role::Operator));
