@@ -199,6 +199,30 @@ async fn a_rate_limit_between_does_not_make_an_old_call_forgotten() {
     );
 }
 
+/// Case 48.
+#[tokio::test]
+async fn a_key_that_the_provider_knows_with_another_body_is_surfaced_and_nothing_is_sent_twice() {
+    let world = World::new().await;
+    world.community().await;
+    let message = to_be_sent(&world).await;
+    world.mail.script.next("send", Trouble::LostAfter);
+    world.settle().await;
+    world.mail.knows_other_bodies();
+    world.settle_at_last().await;
+    let (key, state) = world.row("SendEmail", message).await;
+    assert_eq!((world.mail.times(message), phase(&world, message).await), (1, Phase::Unknown));
+    let why: String = sqlx::query_scalar("select last_error from engine.outbox where key = $1")
+        .bind(&key)
+        .fetch_one(world.pool())
+        .await
+        .expect("a reason");
+    assert!(state == "unresolved" && why.contains("invalid_idempotent_request"), "{state}: {why}");
+    // Nor is it when a person has it tried again.
+    assert!(world.retry(&key).await);
+    world.settle_at_last().await;
+    assert_eq!((world.mail.times(message), phase(&world, message).await), (1, Phase::Unknown));
+}
+
 #[tokio::test]
 async fn a_refusal_after_a_lost_answer_is_unknown_and_not_failed() {
     let world = World::new().await;

@@ -146,6 +146,11 @@ impl World {
 
     /// A text about an open invoice whose sending is the only thing to do.
     pub async fn text_to_be_sent(&self) -> Uuid {
+        self.text_in(Language::En, false).await
+    }
+
+    /// The same in this language, which may stand in for the resident's own.
+    pub async fn text_in(&self, language: Language, fallback: bool) -> Uuid {
         let invoice = self.draft_due(self.today() + chrono::Days::new(20), 10_000).await;
         self.publish(invoice, false).await;
         self.settle().await;
@@ -162,8 +167,8 @@ impl World {
                 total: content.total,
                 due_on: content.due_on,
             },
-            language: Language::En,
-            fallback: false,
+            language,
+            fallback,
             template: 1,
             cause: format!("test/{text_id}"),
         };

@@ -6,7 +6,8 @@ use command_service::{
     intake::{self, Intake},
 };
 use domain::{SmsConsent, text_message::Phase};
-use events::{OrganizationId, ResidentId};
+use event_store::{checkpointer::Checkpointer, disclosure, lease::Lease};
+use events::{Language, OrganizationId, ResidentId};
 use futures_util::{future::join_all, join};
 use serde_json::json;
 use uuid::Uuid;
@@ -794,6 +795,61 @@ async fn help_is_answered_in_the_residents_language_and_changes_nothing() {
         let told = world.told(answer.reference, "TextRequested").await;
         assert_eq!((&told["language"], &told["fallback"]), (&json!(language), &json!(false)));
         assert_eq!(world.consent().await.standing().map(|(key, _, version)| (key, version)), before);
+    }
+}
+
+/// Case 50. Every text is written in every language today; one that were not would be requested so.
+#[tokio::test]
+async fn a_language_that_stands_in_for_the_residents_is_on_record_and_is_what_goes_out() {
+    let world = World::texting().await;
+    world.manage("ChangeResidentLanguage", json!({ "resident_id": RESIDENT, "language": "fr" })).await;
+    let text = world.text_in(Language::En, true).await;
+    world.settle().await;
+    let told = world.told(text, "TextRequested").await;
+    assert_eq!((&told["language"], &told["fallback"]), (&json!("en"), &json!(true)));
+    let sent = world.texts.sent().pop().expect("a text");
+    assert!(sent.reference == text && sent.body.contains("Reply STOP to opt out."), "{}", sent.body);
+}
+
+/// The resident's bundle as of now.
+async fn bundle_of(world: &World) -> String {
+    world.sequence().await;
+    let checkpointer = Checkpointer::new(world.pool().clone(), world.store().keyring().clone(), None);
+    world.sql("update engine.leases set expires_at = '-infinity'").await;
+    let lease = Lease::acquire(world.pool(), "checkpointer", Uuid::now_v7()).await.expect("an answer");
+    let lease = lease.expect("a free lease");
+    checkpointer.step(&lease).await.expect("a step").expect("a held lease");
+    lease.release(world.pool()).await.expect("a release");
+    let mut out = Vec::new();
+    disclosure::bundle(world.store(), world.organization, RESIDENT.0, &[], &mut out).await.expect("a bundle");
+    String::from_utf8(out).expect("a text")
+}
+
+/// Case 52.
+#[tokio::test]
+async fn another_disclosure_leaves_what_was_agreed_to_before_and_its_proof_as_they_were() {
+    let world = World::texting().await;
+    let before = bundle_of(&world).await;
+    let version = world.consent().await.standing().map(|(.., version)| version);
+    world.manage("PublishDisclosure", world.body("PublishDisclosure", json!({}))).await;
+    world.settle().await;
+    assert_eq!(world.consent().await.standing().map(|(.., version)| version), version);
+    let text = world.text_to_be_sent().await;
+    world.settle().await;
+    let consent = version.map(|version| SmsConsent::reference(RESIDENT, version));
+    assert_eq!(world.told(text, "TextSending").await["grounds"]["consent"], json!(consent));
+    let after = bundle_of(&world).await;
+    let told = |bundle: &str| -> Vec<String> {
+        let names = ["DisclosureShown", "ConsentRequested", "ConsentGranted"];
+        let lines = bundle.lines().filter(|line| names.iter().any(|name| line.contains(name)));
+        lines.map(ToOwned::to_owned).collect()
+    };
+    assert!(told(&before).len() >= 3, "{before}");
+    assert_eq!(told(&before), told(&after), "to the letter");
+    // The one that was made before is as good as ever, beside the new one.
+    for bundle in [&before, &after] {
+        let verified = transparency::bundle::verify(bundle.as_bytes(), None, &[]);
+        assert!(verified.is_ok(), "{verified:?}");
     }
 }
 

@@ -28,7 +28,7 @@ pub const SUPPRESSION: u128 = 0x600;
 pub const SIGN_IN: u128 = 0x700;
 pub const TEXT: u128 = 0xb00;
 pub const INBOUND: u128 = 0xb01;
-const NUMBER_KEY: u128 = 0xb02;
+pub const NUMBER_KEY: u128 = 0xb02;
 /// Lucía's at Harbor Point.
 pub const AUTOPAY: u128 = 0x900;
 pub const CREDIT: u128 = 0xa00;

@@ -1,6 +1,7 @@
 //! The query API against a real database, driven as a caller drives it.
 
 mod audit;
+mod audit_instants;
 mod authorization;
 mod bad_input;
 mod community;

@@ -131,6 +131,11 @@ impl World {
 
     /// Appends events, given as JSON, to the end of a stream of `version` events.
     pub async fn append<E: Event>(&self, organization: u128, id: u128, version: i64, events: &[Value]) {
+        self.append_at::<E>("2026-01-05T15:04:05.123456Z", organization, id, version, events).await;
+    }
+
+    /// The same at another instant.
+    pub async fn append_at<E: Event>(&self, at: &str, organization: u128, id: u128, version: i64, events: &[Value]) {
         let organization = OrganizationId(Uuid::from_u128(organization));
         let mut rows = Vec::new();
         for (event, version) in events.iter().zip(version + 1..) {
@@ -157,7 +162,7 @@ impl World {
                 command_id: Uuid::nil(),
                 client_address: None,
             },
-            recorded_at: "2026-01-05T15:04:05.123456Z".parse::<DateTime<Utc>>().expect("a time"),
+            recorded_at: at.parse::<DateTime<Utc>>().expect("a time"),
             idempotency: None,
         };
         append(&self.database.engine, &context, None, &rows, &json!({})).await.expect("events");

@@ -1,6 +1,6 @@
 //! A mail provider that counts what it sent.
 
-use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ pub struct FakeMail {
     pub script: Script,
     /// Whether it knows keys, as Resend does and SMTP does not.
     keyed: bool,
-    sent: Mutex<(BTreeSet<String>, Vec<OutgoingEmail>)>,
+    sent: Mutex<(BTreeMap<String, String>, Vec<OutgoingEmail>)>,
 }
 
 impl FakeMail {
@@ -29,6 +29,11 @@ impl FakeMail {
     /// How often a message really went out.
     pub fn times(&self, message: Uuid) -> usize {
         self.sent().iter().filter(|email| email.reference == message).count()
+    }
+
+    /// As if every known key had been used with another body.
+    pub fn knows_other_bodies(&self) {
+        lock(&self.sent).0.values_mut().for_each(|body| body.push('!'));
     }
 
     /// As after the keys' time.
@@ -65,8 +70,11 @@ impl Mail for FakeMail {
     async fn send(&self, email: &OutgoingEmail, idempotency_key: &str) -> Outcome<Option<String>> {
         let send = || {
             let mut sent = lock(&self.sent);
-            if sent.0.insert(idempotency_key.to_owned()) || !self.keyed {
-                sent.1.push(email.clone());
+            let body = serde_json::to_string(email).unwrap_or_default();
+            match sent.0.insert(idempotency_key.to_owned(), body.clone()) {
+                Some(known) if self.keyed && known != body => return super::refused("invalid_idempotent_request"),
+                Some(_) if self.keyed => {}
+                Some(_) | None => sent.1.push(email.clone()),
             }
             Outcome::Done(self.keyed.then(|| format!("mail_{}", email.reference)))
         };
