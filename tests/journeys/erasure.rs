@@ -138,7 +138,8 @@ async fn evidence_of_consent_outlives_an_erasure_for_auditors_only_and_goes_on_i
     world.settle().await;
     // Words that the provider answers by itself are its own.
     let own = phone(&world, NUMBER).await;
-    let ours = own.iter().filter(|text| text["direction"] != "outbound-reply" && text["direction"] != "inbound").count();
+    let ours =
+        own.iter().filter(|text| text["direction"] != "outbound-reply" && text["direction"] != "inbound").count();
     assert!(ours <= texts, "a text went to an erased resident: {own:?}");
     assert_eq!(world.sandbox.letters("isidora.w").await.len(), letters);
     assert_without("read models", &rows(&world, "rm_%").await, &owned(&["ultramarine", "kingfisher", WORDS[3]]));

@@ -184,7 +184,8 @@ async fn a_consent_that_a_spreadsheet_claims_is_refused_on_record_and_counts_for
     let client = manager(&world, &import).await;
     let consents = client.until_list("/v1/sms-consents", |list| list.len() == 3).await;
     assert!(consents.iter().all(|row| row["badge"] != "Opted In"), "{}", json!(consents));
-    let refused = "select count(*) from log.events where event_type = 'OptInRefused' and payload::text like '%ClaimedByImport%'";
+    let refused =
+        "select count(*) from log.events where event_type = 'OptInRefused' and payload::text like '%ClaimedByImport%'";
     assert_eq!(world.count(refused).await, 1, "the claim with a number is on record");
     assert_eq!(world.count("select count(*) from log.events where event_type = 'ConsentGranted'").await, 0);
 

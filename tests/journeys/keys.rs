@@ -104,5 +104,7 @@ async fn a_key_in_a_file_is_replaced_in_its_place_and_a_missing_one_is_never_mad
     let verified = with_keys(&world, &["audit", "verify"], None, None).await;
     assert!(verified.status.success(), "{}", said(&verified));
     let unknown = Uuid::now_v7().to_string();
-    assert!(!with_keys(&world, &["privacy", "verify-erased", "--resident", &unknown], None, None).await.status.success());
+    assert!(
+        !with_keys(&world, &["privacy", "verify-erased", "--resident", &unknown], None, None).await.status.success()
+    );
 }

@@ -345,7 +345,9 @@ async fn what_stripe_kept_in_another_currency_is_left_to_a_person_after_a_week()
     world.advance(TimeDelta::minutes(2)).await;
     world.settle_at_last().await;
     assert_eq!(world.row("ReadSettlement", payment).await.1, "ready");
-    world.sql("update engine.outbox set first_called_at = now() - interval '8 days' where name = 'ReadSettlement'").await;
+    world
+        .sql("update engine.outbox set first_called_at = now() - interval '8 days' where name = 'ReadSettlement'")
+        .await;
     world.settle_at_last().await;
     assert_eq!(world.row("ReadSettlement", payment).await.1, "unresolved");
     assert_eq!(world.times(payment, "PaymentSettled").await, 0);

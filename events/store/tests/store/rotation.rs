@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use event_store::{
-    Keyring, KeyService, LocalKeys, Store,
+    KeyService, Keyring, LocalKeys, Store,
     audit::{self, Known},
     key_service::KeyServiceError,
     keyring::KeyError,
