@@ -21,6 +21,7 @@ pub struct IssueAccessToken {
     pub label: Name,
     pub role: Role,
     pub property_id: Option<PropertyId>,
+    #[serde(deserialize_with = "crate::day::instant")]
     pub expires_at: DateTime<Utc>,
 }
 

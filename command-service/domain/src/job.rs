@@ -28,6 +28,7 @@ pub struct DraftInvoices {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Paragraphs>,
     pub lines: Vec<InvoiceLine>,
+    #[serde(deserialize_with = "crate::day::day")]
     pub due_on: NaiveDate,
     #[schemars(length(min = 1, max = 5_000))]
     pub targets: Vec<DraftTarget>,

@@ -7,6 +7,7 @@ pub mod access_token;
 pub mod autopay;
 pub mod context;
 pub mod credit;
+mod day;
 pub mod decide;
 pub mod disclosure;
 pub mod email;

@@ -29,6 +29,7 @@ pub struct Home {
     pub property_id: PropertyId,
     pub unit_id: UnitId,
     pub tenure: Tenure,
+    #[serde(deserialize_with = "crate::day::day")]
     pub on: NaiveDate,
 }
 
@@ -102,6 +103,7 @@ pub struct MoveResidentIn {
 pub struct MoveResidentOut {
     pub resident_id: ResidentId,
     pub unit_id: UnitId,
+    #[serde(deserialize_with = "crate::day::day")]
     pub on: NaiveDate,
 }
 

@@ -66,6 +66,7 @@ pub struct RecordPayout {
     pub payout: String,
     pub amount: Money,
     pub status: PayoutStatus,
+    #[serde(deserialize_with = "crate::day::day")]
     pub arrives_on: NaiveDate,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,

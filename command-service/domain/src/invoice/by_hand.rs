@@ -24,6 +24,7 @@ pub struct RecordOfflinePayment {
     pub method: OfflineMethod,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Line<100>>,
+    #[serde(deserialize_with = "crate::day::day")]
     pub received_on: NaiveDate,
     /// What is beyond the balance becomes the resident's credit; otherwise it is refused.
     #[serde(default)]

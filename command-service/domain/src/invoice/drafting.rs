@@ -32,6 +32,7 @@ pub struct DraftInvoice {
     #[schemars(length(min = 1, max = 100))]
     pub lines: Vec<InvoiceLine>,
     /// The last day to pay, in the property's time zone.
+    #[serde(deserialize_with = "crate::day::day")]
     pub due_on: NaiveDate,
 }
 
@@ -45,6 +46,7 @@ pub struct EditInvoice {
     pub description: Option<Paragraphs>,
     #[schemars(length(min = 1, max = 100))]
     pub lines: Vec<InvoiceLine>,
+    #[serde(deserialize_with = "crate::day::day")]
     pub due_on: NaiveDate,
 }
 

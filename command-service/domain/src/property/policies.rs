@@ -35,6 +35,7 @@ pub struct ChangeBillingPolicy {
 #[serde(deny_unknown_fields)]
 pub struct ChangeSurchargePolicy {
     pub property_id: PropertyId,
+    #[serde(deserialize_with = "crate::day::surcharges")]
     pub surcharges: SurchargePolicy,
 }
 
