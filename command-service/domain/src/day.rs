@@ -39,20 +39,20 @@ mod tests {
 
     use crate::{Command, Visitor, visit_commands};
 
-    /// Replaces every day, and every instant, of a command's example.
-    fn replace(value: &mut Value, day: &str) -> bool {
+    /// Replaces every day, and every instant, of a command's example; returns how many there were.
+    fn replace(value: &mut Value, day: &str) -> usize {
         match value {
             Value::String(text) if text.parse::<chrono::NaiveDate>().is_ok() => {
                 day.clone_into(text);
-                true
+                1
             }
             Value::String(text) if text.parse::<chrono::DateTime<chrono::Utc>>().is_ok() => {
                 *text = format!("{day}T12:00:00Z");
-                true
+                1
             }
-            Value::Array(values) => values.iter_mut().fold(false, |found, value| replace(value, day) || found),
-            Value::Object(fields) => fields.values_mut().fold(false, |found, value| replace(value, day) || found),
-            _ => false,
+            Value::Array(values) => values.iter_mut().map(|value| replace(value, day)).sum(),
+            Value::Object(fields) => fields.values_mut().map(|value| replace(value, day)).sum(),
+            _ => 0,
         }
     }
 
@@ -65,7 +65,7 @@ mod tests {
     impl Visitor for Walk {
         fn command<C: Command>(&mut self) {
             let mut body = C::example();
-            if !replace(&mut body, "2026-06-01") {
+            if replace(&mut body, "2026-06-01") == 0 {
                 let schema = json!(<C as JsonSchema>::json_schema(&mut SchemaGenerator::default())).to_string();
                 // Every day that people can name is in an example, and so is checked here.
                 if !body.is_null() && schema.contains("\"format\":\"date") {
