@@ -29,26 +29,25 @@ impl Root {
     pub async fn open(pool: &PgPool, masters: &dyn KeyService, current: &str, fresh: bool) -> Result<Self, KeyError> {
         const STORED: &str = "select wrapped, master_key_id from vault.secrets where name = $1";
         let stored: Option<(Vec<u8>, String)> = sqlx::query_as(STORED).bind(NAME).fetch_optional(pool).await?;
-        let (wrapped, key) = match stored {
-            Some(stored) => stored,
-            None => {
-                let former = if fresh { None } else { masters.former_root(current) };
-                let root = match former {
-                    Some(root) => root,
-                    None => random()?,
-                };
-                let wrapped = masters.wrap(current, NAME, &root).await?;
-                // Another process may be first, whose root is then the root.
-                sqlx::query(
-                    "insert into vault.secrets (name, wrapped, master_key_id) values ($1, $2, $3) on conflict do nothing",
-                )
-                .bind(NAME)
-                .bind(wrapped)
-                .bind(current)
-                .execute(pool)
-                .await?;
-                sqlx::query_as(STORED).bind(NAME).fetch_one(pool).await?
-            }
+        let (wrapped, key) = if let Some(stored) = stored {
+            stored
+        } else {
+            let former = if fresh { None } else { masters.former_root(current) };
+            let root = match former {
+                Some(root) => root,
+                None => random()?,
+            };
+            let wrapped = masters.wrap(current, NAME, &root).await?;
+            // Another process may be first, whose root is then the root.
+            sqlx::query(
+                "insert into vault.secrets (name, wrapped, master_key_id) values ($1, $2, $3) on conflict do nothing",
+            )
+            .bind(NAME)
+            .bind(wrapped)
+            .bind(current)
+            .execute(pool)
+            .await?;
+            sqlx::query_as(STORED).bind(NAME).fetch_one(pool).await?
         };
         Self::of(&masters.unwrap(&key, NAME, &wrapped).await?)
     }

@@ -51,7 +51,7 @@ pub async fn begin(keyring: &Keyring, pool: &PgPool, from: &str, to: &str) -> Re
     // Before anything depends on it.
     let probe = keyring.masters().wrap(to, "probe", &[0; 32]).await?;
     keyring.masters().unwrap(to, "probe", &probe).await?;
-    let mut transaction = pool.begin().await?;
+    let mut transaction = crate::transaction::begin(pool).await?;
     // Whoever is just storing a key under the former one ends first; who comes later sees the new one.
     sqlx::query("lock table vault.data_keys in share row exclusive mode").execute(&mut *transaction).await?;
     let former: Vec<String> = sqlx::query_scalar("select former_master_keys from engine.installation for update")
