@@ -156,13 +156,11 @@ async fn master_keys(folder: &Path, secrets: &Secrets, database: &Database) -> R
         return Ok(keys);
     }
     let path = folder.join(CURRENT);
-    match master_key_of(&database.engine).await? {
-        Some(theirs) => Err(HostError::NoMasterKey { theirs, path: path.display().to_string() }),
-        None => {
-            let key = MasterKey::load_or_create(&path)?;
-            Ok(LocalKeys::in_folder(folder)?.unwrap_or_else(|| LocalKeys::new(key, vec![])))
-        }
+    if let Some(theirs) = master_key_of(&database.engine).await? {
+        return Err(HostError::NoMasterKey { theirs, path: path.display().to_string() });
     }
+    let key = MasterKey::load_or_create(&path)?;
+    Ok(LocalKeys::in_folder(folder)?.unwrap_or_else(|| LocalKeys::new(key, vec![])))
 }
 
 fn file(path: &Path) -> impl FnOnce(io::Error) -> HostError {
