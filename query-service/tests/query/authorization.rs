@@ -5,7 +5,7 @@ use query_service::{OPERATIONS, Operation};
 
 use crate::community::{
     ACCOUNT, AUTOPAY, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MEADOW, MESSAGE, ORGANIZATION, PAULS_INVOICE, PAYMENT,
-    SIGN_IN, TEXT, UNIT, community, id,
+    SIGN_IN, TEXT, UNIT, WEBHOOK, community, id,
 };
 
 /// The operation's path with the id of something that everybody it admits may see.
@@ -22,6 +22,7 @@ fn path(operation: &Operation) -> String {
         Some("texts") => TEXT,
         Some("jobs") => JOB,
         Some("autopay") => AUTOPAY,
+        Some("webhooks") => WEBHOOK,
         _ => ACCOUNT,
     };
     operation.path.replace("{id}", &id(thing)).replace("{number}", "%2B13125550143")

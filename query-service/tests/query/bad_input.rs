@@ -3,14 +3,14 @@
 use events::Role;
 use query_service::{OPERATIONS, Operation};
 
-use crate::community::{JOB, SIGN_IN, community, id};
+use crate::community::{SIGN_IN, community, id, listed};
 
 #[tokio::test]
 async fn bad_parameters_are_refused_by_name_on_every_list() {
     let world = community().await;
     let huge = "9".repeat(4000);
     for operation in OPERATIONS.iter().filter(|operation| operation.is_list()) {
-        let path = operation.path.replace("{id}", &id(JOB));
+        let path = listed(operation.path);
         for (query, status, name) in [
             ("limit=0", 422, "limit"),
             ("limit=501", 422, "limit"),
@@ -50,7 +50,7 @@ async fn a_forged_cursor_is_a_mistake_and_never_a_fault() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let world = community().await;
     for operation in OPERATIONS.iter().filter(|operation| operation.is_list()) {
-        let path = operation.path.replace("{id}", &id(JOB));
+        let path = listed(operation.path);
         let first = world.get("manager", &format!("{path}?limit=1")).await.json();
         let Some(cursor) = first["next_cursor"].as_str() else { continue };
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).expect("base64")).expect("UTF-8");

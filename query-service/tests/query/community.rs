@@ -3,7 +3,7 @@
 use events::{
     AutopayEvent, CreditEvent, EmailMessageEvent, InvoiceEvent, JobEvent, OrganizationEvent, PaymentEvent,
     PropertyEvent, ResidentEvent, Role, SignInEvent, SmsConsentEvent, StripeAccountEvent, SuppressionEvent,
-    TextMessageEvent, UnitEvent,
+    TextMessageEvent, UnitEvent, WebhookEvent,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -29,6 +29,7 @@ pub const SIGN_IN: u128 = 0x700;
 pub const TEXT: u128 = 0xb00;
 pub const INBOUND: u128 = 0xb01;
 pub const NUMBER_KEY: u128 = 0xb02;
+pub const WEBHOOK: u128 = 0xc00;
 /// Lucía's at Harbor Point.
 pub const AUTOPAY: u128 = 0x900;
 pub const CREDIT: u128 = 0xa00;
@@ -274,6 +275,31 @@ async fn rest(world: &World) {
         json!({ "JobCompleted": { "succeeded": 1, "refused": 1 } }),
     ];
     world.append::<JobEvent>(ORGANIZATION, JOB, 0, &job).await;
+    let webhook = [json!({ "WebhookRegistered": {
+        "url": "https://hooks.example.com/propty", "types": ["invoice.*"],
+        "notice": clear(WEBHOOK, "contact", &json!("ops@example.com")), "language": "en", "secret_id": id(WEBHOOK + 1),
+    } })];
+    world.append::<WebhookEvent>(ORGANIZATION, WEBHOOK, 0, &webhook).await;
+    // What the courier would have written, twice.
+    for attempt in [1, 2] {
+        sqlx::query(
+            "insert into engine.webhook_attempts (attempt_id, organization_id, webhook_id, message_id, position, event_type,
+                 attempt, at, outcome, status, duration_ms)
+             values (gen_random_uuid(), $1, $2, 'msg_1', 7, 'org.propty.invoice.published.v1', $3, '2026-01-05T15:00:00Z',
+                 'failed', 503, 12)",
+        )
+        .bind(Uuid::from_u128(ORGANIZATION))
+        .bind(Uuid::from_u128(WEBHOOK))
+        .bind(attempt)
+        .execute(&world.database.engine)
+        .await
+        .expect("an attempt");
+    }
+}
+
+/// A list's path, of the parent that has items where it needs one.
+pub fn listed(path: &str) -> String {
+    path.replace("{id}", &id(if path.starts_with("/v1/webhooks/") { WEBHOOK } else { JOB }))
 }
 
 /// The id of a resident's consent.

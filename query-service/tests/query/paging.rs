@@ -6,7 +6,7 @@ use query_service::OPERATIONS;
 use serde_json::Value;
 
 use crate::{
-    community::{INVOICE, INVOICES, JOB, ORGANIZATION, PAULS_INVOICE, SIGN_IN, UNIT, community, id},
+    community::{INVOICE, INVOICES, JOB, ORGANIZATION, PAULS_INVOICE, SIGN_IN, UNIT, community, id, listed},
     world::World,
 };
 
@@ -32,7 +32,7 @@ async fn pages(world: &World, who: &str, path: &str, query: &str, limit: usize) 
 async fn paging_through_every_sort_of_every_list_gives_each_row_once() {
     let world = community().await;
     for operation in OPERATIONS.iter().filter(|operation| operation.is_list()) {
-        let path = operation.path.replace("{id}", &id(JOB));
+        let path = listed(operation.path);
         let whole = pages(&world, "manager", &path, "", 500).await;
         let rows = |items: &[Value]| items.iter().map(Value::to_string).collect::<BTreeSet<_>>();
         for sort in operation.sorts {
@@ -116,7 +116,7 @@ async fn filters_narrow() {
 async fn csv_is_the_whole_list_and_reads_back() {
     let world = community().await;
     for operation in OPERATIONS.iter().filter(|operation| operation.is_list()) {
-        let path = operation.path.replace("{id}", &id(JOB));
+        let path = listed(operation.path);
         let whole = pages(&world, "manager", &path, "", 500).await;
         let csv = world.get("manager", &format!("{path}?format=csv&limit=1")).await;
         assert_eq!(csv.status, 200, "{}", csv.text);

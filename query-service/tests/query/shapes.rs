@@ -5,7 +5,7 @@ use query_service::OPERATIONS;
 use serde_json::Value;
 
 use crate::community::{
-    ACCOUNT, AUTOPAY, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MESSAGE, PAYMENT, SIGN_IN, TEXT, UNIT, community, id,
+    ACCOUNT, AUTOPAY, DRAFT, HARBOR, INVOICE, JOB, LUCIA, MESSAGE, PAYMENT, SIGN_IN, TEXT, UNIT, WEBHOOK, community, id,
 };
 
 /// The names of all fields, nested ones included, so that an example can be compared with an answer.
@@ -82,7 +82,7 @@ async fn examples_have_the_fields_of_real_answers() {
     let world = community().await;
     let cookie = world.cookie(SIGN_IN);
     for operation in OPERATIONS.iter().filter(|operation| !operation.is_document()) {
-        let things = [INVOICE, PAYMENT, LUCIA, UNIT, HARBOR, MESSAGE, TEXT, JOB, ACCOUNT, AUTOPAY];
+        let things = [INVOICE, PAYMENT, LUCIA, UNIT, HARBOR, MESSAGE, TEXT, JOB, ACCOUNT, AUTOPAY, WEBHOOK];
         let who = if operation.roles.contains(&Role::OrganizationManager) { "manager" } else { cookie.as_str() };
         let mut real = std::collections::BTreeSet::new();
         for thing in things {
