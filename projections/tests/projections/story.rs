@@ -5,7 +5,7 @@ use events::{
     AccessTokenEvent, AutopayEvent, CreditEvent, Currency, EmailAddress, EmailMessageEvent, Event, InvoiceEvent,
     InvoiceId, JobEvent, Language, MessageId, Money, OrganizationEvent, OrganizationId, PaymentEvent, PaymentId,
     PropertyEvent, PropertyId, Purpose, RefundId, ResidentEvent, ResidentId, Role, Sealed, SignInEvent,
-    StripeAccountEvent, StripeAccountId, SuppressionEvent, TimeZone, UnitEvent, UnitId,
+    StripeAccountEvent, StripeAccountId, SuppressionEvent, TimeZone, UnitEvent, UnitId, WebhookEvent,
     address::PostalAddress,
     email::{BounceKind, EmailContent},
     invoice::{InvoiceLine, OfflineMethod, PaymentSource, ReversalReason},
@@ -495,6 +495,23 @@ impl Story {
         id
     }
 
+    /// Events are sent to an address, until its receiver is gone.
+    pub async fn is_sent(&self, world: &mut World) {
+        let id = Uuid::now_v7();
+        for event in [
+            json!({ "WebhookRegistered": {
+                "url": "https://hooks.example.com/propty", "types": ["invoice.*"], "language": "en",
+                "notice": contact(id, address("ops@example.com")), "secret_id": Uuid::now_v7(),
+            } }),
+            json!({ "WebhookChanged": { "types": [] } }),
+            json!({ "WebhookSecretRotated": { "secret_id": Uuid::now_v7(), "former_until": start() } }),
+            json!({ "WebhookDisabled": { "because": "Gone" } }),
+        ] {
+            let event: WebhookEvent = serde_json::from_value(event).expect("an event");
+            world.add(self.organization, id, start(), event).await;
+        }
+    }
+
     pub async fn signs_in(&self, world: &mut World, who: usize) {
         let (own, now, resident_id) = (self.organization, start(), ResidentId(self.residents[who]));
         let id = Uuid::now_v7();
@@ -615,6 +632,7 @@ impl Story {
         self.charges(world, 0, autopay, due, 700).await;
         self.texts(world, 0, due).await;
         self.grants(world, 1, 2_500).await;
+        self.is_sent(world).await;
         self.pays_out(world, "po_1", 20_000, "Pending", "2026-01-09").await;
         (paid, payment, message)
     }
