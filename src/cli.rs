@@ -287,7 +287,7 @@ pub struct Keys {
 
 #[derive(Debug, Subcommand)]
 pub enum KeysAction {
-    /// Wrap every key by a new master key: that of PROPTY_NEXT_MASTER_KEY, or a new file beside master.key. May be interrupted and
+    /// Wrap every key by a new master key: that of `PROPTY_NEXT_MASTER_KEY`, or a new file beside master.key. May be interrupted and
     /// run again; services go on meanwhile.
     Rotate,
     /// Say how many keys each master key wraps.

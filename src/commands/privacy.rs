@@ -42,6 +42,7 @@ async fn verify(
     resident: Option<uuid::Uuid>,
     needles: &Needles,
 ) -> Result<(String, bool), Failure> {
+    use std::fmt::Write;
     let pool = node.store.pool();
     let erasures = erasure::erased(pool, organization, resident).await?;
     if erasures.is_empty() && resident.is_some() {
@@ -70,10 +71,8 @@ async fn verify(
         clean &= found.is_empty();
         leftover_lines(&mut text, &found);
     }
-    text.push_str(&match (erasures.len(), clean) {
-        (count, true) => format!("{count} erased residents: nothing readable is left of what had to go\n"),
-        (count, false) => format!("{count} erased residents: something is left, see above\n"),
-    });
+    let verdict = if clean { "nothing readable is left of what had to go" } else { "something is left, see above" };
+    let _ = writeln!(text, "{} erased residents: {verdict}", erasures.len());
     Ok((text, clean))
 }
 
