@@ -110,7 +110,7 @@ async fn evidence_of_consent_outlives_an_erasure_for_auditors_only_and_goes_on_i
         "/v1/texts".to_owned(),
         "/v1/inbound-texts".to_owned(),
         "/v1/messages".to_owned(),
-        format!("/v1/events?types=sms_consent.*&limit=100"),
+        "/v1/events?types=sms_consent.*&limit=100".to_owned(),
         format!("/v1/residents/{id}"),
         format!("/v1/audit/residents/{id}"),
         format!("/v1/audit/residents/{id}?format=csv"),
@@ -220,14 +220,11 @@ async fn whatever_is_left_of_an_erased_resident_is_found_and_its_place_named() {
             false,
         ),
     ];
-    let mut known = 0;
     for (statement, what, needs_needles) in planted {
         sqlx::query(&statement).execute(&world.database).await.expect("a planted leftover");
         let (clean, told) = verified(&world, &[], if needs_needles { &WORDS } else { &[] }).await;
         let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("LEFT  ")).collect();
         assert!(!clean && lines.iter().any(|line| line.contains(what)), "{what}: {told}");
-        assert_without("the report", &[told.clone()], &owned(&WORDS[..3]));
-        assert!(lines.len() >= known.min(1));
-        known += 1;
+        assert_without("the report", std::slice::from_ref(&told), &owned(&WORDS[..3]));
     }
 }

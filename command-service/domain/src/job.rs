@@ -324,7 +324,7 @@ mod tests {
         let work = JobWork::DraftInvoices {
             property_id: PROPERTY,
             title: from("March"),
-            description: Some(from(&"\u{e9}".repeat(2000))),
+            description: Some(from("\u{e9}".repeat(2000))),
             lines: vec![line(usd(10_000)); 100],
             due_on: day("2026-03-31"),
             targets: vec![target; MOST],

@@ -606,8 +606,8 @@ async fn what_ends_consent_after_the_intent_and_before_the_call_wins() {
                 "inactive" => {
                     world.manage("ChangeResidentStatus", resident("status", "Inactive")).await;
                 }
-                word => {
-                    world.hears(NUMBER, word, None).await;
+                said => {
+                    world.hears(NUMBER, said, None).await;
                     intake::process(&world.effects, Intake::Texts).await.expect("an understood text");
                 }
             }

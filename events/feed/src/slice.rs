@@ -157,11 +157,11 @@ async fn decode(rows: Vec<PgRow>) -> Result<Vec<Read>, ReadError> {
 fn decoded(row: &PgRow) -> Result<Option<Read>, ReadError> {
     let Some(stream) = stream(row.try_get("aggregate_type")?) else { return Ok(None) };
     let id: &str = row.try_get("aggregate_id")?;
-    let stream_id: Uuid = id.parse().map_err(|error| unreadable(error))?;
-    let trace = serde_json::from_str(row.try_get("metadata")?).map_err(|error| unreadable(error))?;
+    let stream_id: Uuid = id.parse().map_err(unreadable)?;
+    let trace = serde_json::from_str(row.try_get("metadata")?).map_err(unreadable)?;
     let (event_type, version) = (row.try_get("event_type")?, row.try_get("event_version")?);
-    let told = public_events::tell(stream, stream_id, event_type, version, row.try_get("payload")?)
-        .map_err(|error| unreadable(error))?;
+    let told =
+        public_events::tell(stream, stream_id, event_type, version, row.try_get("payload")?).map_err(unreadable)?;
     Ok(Some(Read {
         position: row.try_get("position")?,
         leaf: row.try_get("leaf")?,
@@ -266,7 +266,7 @@ impl Reader {
             causation: read.trace.causation.as_deref(),
         };
         let mut line = Vec::with_capacity(800);
-        self.writer.write(&envelope, event, &mut line).map_err(|error| unreadable(error))?;
+        self.writer.write(&envelope, event, &mut line).map_err(unreadable)?;
         line.shrink_to_fit();
         let (stream, stream_id) = (read.stream, read.stream_id);
         let (position, declared) = (read.position, event.declared());

@@ -42,7 +42,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     // An IPv4 address in IPv6's clothes is where the packets go in the end.
-    let embedded = Ipv4Addr::from_bits((address.to_bits() & u128::from(u32::MAX)) as u32);
+    let [.., a, b, c, d] = address.octets();
+    let embedded = Ipv4Addr::new(a, b, c, d);
     match (first, second) {
         // Mapped, ::ffff:0:0/96
         _ if address.to_ipv4_mapped().is_some() => is_public_v4(embedded),

@@ -325,7 +325,7 @@ fn of_a_number_that_was_only_typed_nothing_is_kept_but_words() {
 #[test]
 fn of_several_streams_of_a_number_the_one_in_which_the_text_changes_something_answers() {
     let key = key_of(&phone());
-    let streams = |all: [Vec<SmsConsentEvent>; 4]| all.map(|events| state::<SmsConsent>(events));
+    let streams = |all: [Vec<SmsConsentEvent>; 4]| all.map(state::<SmsConsent>);
     let first = |all: &[SmsConsent], text: &RecordInboundText| {
         all.iter().enumerate().min_by_key(|(_, consent)| consent.concern(key, text)).map(|(at, _)| at)
     };
