@@ -109,8 +109,9 @@ impl Follower {
                  limit 1
              ) stored
              where entry.global_position > $1 and entry.global_position <= $1 + $2
-                 and exists (select from engine.installation here join engine.mirrors known using (incarnation)
-                             where here.quarantined_since is null and known.name = $3)
+                 and not exists (select from engine.installation where quarantined_since is not null)
+                 and not exists (select from engine.installation here join engine.mirrors known on known.name = $3
+                                 where known.incarnation <> here.incarnation)
              order by entry.global_position",
         )
         .bind(after)

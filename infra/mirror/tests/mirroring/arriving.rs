@@ -75,7 +75,7 @@ async fn consecutive_events_of_a_stream_travel_together() {
 async fn large_events_travel_in_several_appends() {
     let (world, double) = (World::new().await, Double::start().expect("a double"));
     let text = "x".repeat(300_000);
-    world.append(Uuid::now_v7(), "invoice", Uuid::now_v7(), 1, &[&text; 5]).await;
+    world.append(Uuid::now_v7(), "invoice", Uuid::now_v7(), 1, &[text.as_str(); 5]).await;
     let working = Working::start(world.mirror("kurrentdb", &double));
     world.caught_up("kurrentdb").await;
     working.stop().await;
