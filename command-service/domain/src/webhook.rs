@@ -399,7 +399,7 @@ impl Command for SuspendWebhook {
     }
 
     fn example() -> Value {
-        json!({ "webhook_id": "01935c2e-0000-7000-8000-000000000d01", "because": "Gone" })
+        Value::Null
     }
 }
 
