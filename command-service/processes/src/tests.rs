@@ -93,7 +93,19 @@ fn the_names_that_keys_are_made_of_stay() {
     let names: Vec<_> = processes().iter().map(|process| process.name).collect();
     assert_eq!(
         names,
-        ["payments", "letters", "bounces", "accounts", "jobs", "erasure", "autopay", "reminders", "credits", "texts"]
+        [
+            "payments",
+            "letters",
+            "bounces",
+            "accounts",
+            "jobs",
+            "erasure",
+            "autopay",
+            "reminders",
+            "credits",
+            "texts",
+            "webhooks"
+        ]
     );
     assert_eq!(recorded("invoice", json!({ "X": {} })).reference(), format!("invoice/{SUBJECT}/3"));
 }

@@ -332,7 +332,7 @@ async fn a_refund_is_created_found_and_read() {
     let server = Responder::start([
         Reply::json(200, &refund_json("re_1", Some(REFUND))),
         list(&[refund_json("re_0", None)], true),
-        list(&[refund_json("re_1", Some(REFUND))], true),
+        list(&[refund_json("re_1", Some(REFUND))], false),
         Reply::json(200, &refund_json("re_1", Some(REFUND))),
     ])
     .await;
