@@ -89,8 +89,19 @@ async fn whatever_happens_to_the_call_a_refund_is_given_exactly_once() {
     }
     for (kind, payment) in misfortunes().into_iter().zip(payments) {
         if kind["kind"] == "server_error" {
-            // As with charges: given up when a look shows nothing, and free to be asked for anew.
+            // As with charges: given up when a look a quarter of an hour later shows nothing, and free to be asked for anew.
             let path = format!("/v1/payments/{payment}");
+            let status = async || first.manager.get(&path).await["refunds"][0]["status"].clone();
+            let started = Instant::now();
+            while status().await != "Failed" {
+                let later = "with later as (
+                                 update engine.outbox set first_called_at = now() - interval '16 minutes', due_at = now()
+                                 where name = 'SubmitRefund' and state = 'ready' and first_called_at is not null returning key
+                             ) select count(*) from later";
+                world.count(later).await;
+                assert!(started.elapsed() < PATIENCE, "the refund is not given up");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
             first.manager.until(&path, |payment| payment["refunds"][0]["status"] == "Failed").await;
             first.manager.command("RefundPayment", &refund(payment)).await;
         }
