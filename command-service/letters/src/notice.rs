@@ -12,26 +12,27 @@ use crate::{
     page::{Envelope, Fact, Frame, Paper, finished, web_address},
 };
 
-struct Notice {
-    intro: String,
-    facts: Vec<Fact>,
-    after: Vec<String>,
+/// The build that letters of this kind share, whoever they are to.
+pub struct Notice {
+    pub intro: String,
+    pub facts: Vec<Fact>,
+    pub after: Vec<String>,
     /// Beside the main action.
-    second: Option<(&'static str, String)>,
+    pub second: Option<(&'static str, String)>,
 }
 
 #[derive(Template)]
 #[template(path = "notice.html")]
-struct NoticeHtml<'a> {
-    frame: &'a Frame,
-    letter: &'a Notice,
+pub struct NoticeHtml<'a> {
+    pub frame: &'a Frame,
+    pub letter: &'a Notice,
 }
 
 #[derive(Template)]
 #[template(path = "notice.txt")]
-struct NoticeText<'a> {
-    frame: &'a Frame,
-    letter: &'a Notice,
+pub struct NoticeText<'a> {
+    pub frame: &'a Frame,
+    pub letter: &'a Notice,
 }
 
 /// What follows a failed charge.

@@ -6,29 +6,9 @@ use chrono::NaiveDate;
 use crate::{
     RenderError, Rendered, date,
     layout::one_line,
+    notice::{Notice, NoticeHtml, NoticeText},
     page::{Envelope, Fact, Frame, Paper, finished, web_address},
 };
-
-struct Notice {
-    intro: String,
-    facts: Vec<Fact>,
-    after: Vec<&'static str>,
-    second: Option<(&'static str, String)>,
-}
-
-#[derive(Template)]
-#[template(path = "notice.html")]
-struct NoticeHtml<'a> {
-    frame: &'a Frame,
-    letter: &'a Notice,
-}
-
-#[derive(Template)]
-#[template(path = "notice.txt")]
-struct NoticeText<'a> {
-    frame: &'a Frame,
-    letter: &'a Notice,
-}
 
 pub fn webhook_disabled(
     paper: Paper<'_>,
@@ -50,7 +30,7 @@ pub fn webhook_disabled(
     };
     let mut facts = vec![Fact::strong(phrases.receiver, host)];
     facts.extend(description.map(|text| Fact::plain(phrases.description, one_line(text))));
-    let letter = Notice { intro, facts, after: vec![phrases.kept, phrases.mend], second: None };
+    let letter = Notice { intro, facts, after: vec![phrases.kept.to_owned(), phrases.mend.to_owned()], second: None };
     let mut frame = Frame::try_new(paper.words, paper.head, envelope)?;
     frame.because = (phrases.because)(&frame.organization);
     frame.portal_url = None;
