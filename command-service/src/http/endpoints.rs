@@ -1,12 +1,9 @@
 //! `POST /v1/webhooks`: an organization's own webhooks, whose secrets are made here, shown once, and kept wrapped.
 
-use domain::{
-    Command,
-    webhook::{RegisterWebhook, RotateWebhookSecret},
-};
+use domain::webhook::{RegisterWebhook, RotateWebhookSecret};
 use edge::{Caller, Problem};
 use events::{
-    EmailAddress, Language, PropertyId, Role, SecretId, WebhookId,
+    EmailAddress, Language, PropertyId, Role, WebhookId,
     text::Line,
     webhook::{TargetUrl, TypeName},
 };
@@ -22,7 +19,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{CommandState, KNOWN, respond, typed};
-use crate::{Answer, Ask, courier::secrets, effects::Effects, engine::answer_json};
+use crate::{Answer, Ask, courier::secrets, engine::answer_json};
 
 /// Who decides where events go.
 pub const ROLES: &[Role] = &[Role::OrganizationManager];
@@ -107,19 +104,12 @@ pub async fn register(
     let targets = effects.providers.webhooks.targets();
     judge(Some(wanted.url.as_str()), wanted.types.iter().map(TypeName::as_str), targets)?;
     let webhook_id = WebhookId(Uuid::now_v7());
+    let (secret_id, secret) = secrets::make(effects.engine.store(), caller.organization, webhook_id).await?;
     let NewWebhook { url, description, types, property_id, notice_email, language, from } = wanted;
-    with_new_secret(effects, &ask, webhook_id, |secret_id| RegisterWebhook {
-        webhook_id,
-        url,
-        description,
-        types,
-        property_id,
-        notice_email,
-        language,
-        secret_id,
-        from,
-    })
-    .await
+    let command =
+        RegisterWebhook { webhook_id, url, description, types, property_id, notice_email, language, secret_id, from };
+    let answer = effects.engine.execute(command, &ask).await?;
+    Ok(shown(&answer, &secret))
 }
 
 #[handler]
@@ -134,26 +124,14 @@ pub async fn rotate(
     let webhook_id = WebhookId(id.parse().map_err(|_| Problem::missing("there is no such webhook"))?);
     let wanted: NewSecret = typed(request, body, &KNOWN).await?;
     let ask = fresh(request, &caller)?;
-    let rotation = |secret_id| RotateWebhookSecret { webhook_id, secret_id, overlap_hours: wanted.overlap_hours };
-    with_new_secret(&state.effects, &ask, webhook_id, rotation).await
-}
-
-/// Makes a secret, has a command name it, and shows it. It counts only once the webhook names it: made for another's webhook, it
-/// opens nothing, and what was refused is forgotten.
-async fn with_new_secret<C: Command>(
-    effects: &Effects,
-    ask: &Ask,
-    webhook_id: WebhookId,
-    command: impl FnOnce(SecretId) -> C,
-) -> Result<Response, Problem> {
-    let (secret_id, secret) = secrets::make(effects.engine.store(), ask.organization, webhook_id).await?;
-    let answer = match effects.engine.execute(command(secret_id), ask).await {
+    let effects = &state.effects;
+    // It counts only once the webhook names it: made for another's webhook, it opens nothing.
+    let (secret_id, secret) = secrets::make(effects.engine.store(), caller.organization, webhook_id).await?;
+    let command = RotateWebhookSecret { webhook_id, secret_id, overlap_hours: wanted.overlap_hours };
+    let answer = match effects.engine.execute(command, &ask).await {
         Ok(answer) => answer,
         Err(fault) => {
-            // After a lost answer an event may name it all the same, and the webhook would have none that signs.
-            if fault.is_final() {
-                secrets::forget_one(effects.engine.store().pool(), secret_id).await?;
-            }
+            secrets::forget_one(effects.engine.store().pool(), secret_id).await?;
             return Err(fault.into());
         }
     };
