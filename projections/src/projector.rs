@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use event_store::{
-    Store, Subscription,
+    ReadAhead, Store, Subscription,
     lease::{Lease, TERM},
 };
 use futures_util::{StreamExt, stream};
@@ -28,11 +28,12 @@ pub struct Projector {
     store: Arc<Store>,
     models: Vec<Model>,
     holder: Uuid,
+    ahead: ReadAhead,
 }
 
 impl Projector {
     pub fn new(store: Arc<Store>) -> Self {
-        Self { store, models: models(), holder: Uuid::now_v7() }
+        Self { store, models: models(), holder: Uuid::now_v7(), ahead: ReadAhead::default() }
     }
 
     fn pool(&self) -> &PgPool {
@@ -94,7 +95,7 @@ impl Projector {
     pub async fn step(&self, subscription: &Subscription) -> Result<i64, ApplyError> {
         let places = self.places().await?;
         let Some(after) = places.values().map(|(_, position)| *position).min() else { return Ok(i64::MAX) };
-        let page = subscription.page(after, PAGE).await?;
+        let page = self.ahead.page(subscription, after, PAGE).await?;
         if page.events.is_empty() {
             return Ok(after);
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use event_store::{Store, Subscription, positions};
+use event_store::{ReadAhead, Store, Subscription, positions};
 
 use crate::{
     apply::ApplyError,
@@ -57,8 +57,9 @@ async fn fill(
 ) -> Result<i64, ApplyError> {
     let started = Instant::now();
     let subscription = Subscription::new(generation.subscriber(), store.clone());
+    let ahead = ReadAhead::default();
     while position < enough {
-        let page = subscription.page(position, PAGE).await?;
+        let page = ahead.page(&subscription, position, PAGE).await?;
         if page.events.is_empty() {
             break;
         }

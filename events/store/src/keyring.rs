@@ -17,7 +17,7 @@ use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
-    KeyService, LocalKeys, MasterKey,
+    KeyService, LocalKeys, MasterKey, database,
     key_service::{self, KeyServiceError},
     root::Root,
     seal::{self, DataKey, Disclosed, KeyName, SealError},
@@ -27,6 +27,8 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(5);
 /// Enough for the residents of a large organization; past it the cache starts over.
 const CACHED: usize = 200_000;
+/// Connections for looking keys up.
+const LOOKUPS: u32 = 2;
 
 type Cache = HashMap<KeyName, (Instant, DataKey)>;
 
@@ -34,6 +36,8 @@ type Cache = HashMap<KeyName, (Instant, DataKey)>;
 #[derive(Debug, Clone)]
 pub struct Keyring {
     pool: PgPool,
+    /// Keys are looked up by the thousand. No transaction may begin on these.
+    lookups: PgPool,
     masters: Arc<dyn KeyService>,
     /// The master key that wraps what is new, as this process last heard.
     current: Arc<Mutex<String>>,
@@ -86,7 +90,8 @@ impl Keyring {
             return Err(KeyError::UnfinishedRotation(from));
         }
         let root = Arc::new(Root::open(&pool, &*masters, &current, fresh).await?);
-        Ok(Self { pool, masters, current: Arc::new(Mutex::new(current)), root, cache: Arc::default() })
+        let lookups = database::for_single_statements(&pool, LOOKUPS);
+        Ok(Self { pool, lookups, masters, current: Arc::new(Mutex::new(current)), root, cache: Arc::default() })
     }
 
     /// A keyed hash under which equal values of one organization are equal, and nothing else can be learnt.
@@ -270,7 +275,7 @@ impl Keyring {
         .bind(organizations)
         .bind(subjects)
         .bind(purposes)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.lookups)
         .await?;
         self.unwrapped(&rows).await
     }

@@ -22,13 +22,13 @@ use crate::{
     positions::Positions,
 };
 
-/// For loads and for keys that are looked up. Loads share statements, so that a few connections are enough.
-const STATEMENTS: u32 = 6;
+/// For loads, pages of the log, and whatever else is looked up by its key. Loads share statements, so that a few are enough.
+const STATEMENTS: u32 = 8;
 
 /// The event tables, opened.
 pub struct Store {
     pool: PgPool,
-    /// What a command looks up. No transaction may begin on these.
+    /// What is looked up by its key. No transaction may begin on these.
     statements: PgPool,
     repository: PostgresEventRepository,
     loads: Loads,
@@ -64,6 +64,12 @@ impl Store {
 
     pub const fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// For single statements that look rows up by an index, always the same few: their plans are made once, and scan nothing.
+    /// No transaction may begin on these connections.
+    pub const fn statements(&self) -> &PgPool {
+        &self.statements
     }
 
     pub const fn keyring(&self) -> &Keyring {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use cqrs_es::persist::SerializedEvent;
 use events::{Metadata, OrganizationId, Recorded};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
+use sqlx::{PgConnection, PgPool, Row, postgres::PgRow, types::Json};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{Store, append::AppendError};
@@ -118,7 +118,7 @@ impl Subscription {
         )
         .bind(after)
         .bind(limit)
-        .fetch_all(self.store.pool())
+        .fetch_all(self.store.statements())
         .await?;
         let events = Self::read(&self.store, &rows).await?;
         let end = events.last().map_or(after, |event| event.global_position);
@@ -138,7 +138,7 @@ impl Subscription {
 
     fn recorded(row: &PgRow) -> Result<Recorded, AppendError> {
         let id: &str = row.try_get("aggregate_id")?;
-        let metadata: Value = row.try_get("metadata")?;
+        let Json(metadata) = row.try_get::<Json<Metadata>, _>("metadata")?;
         Ok(Recorded {
             global_position: row.try_get("global_position")?,
             organization: OrganizationId(row.try_get("organization_id")?),
@@ -148,7 +148,7 @@ impl Subscription {
             version: row.try_get("sequence")?,
             event_type: row.try_get("event_type")?,
             recorded_at: row.try_get::<DateTime<Utc>, _>("recorded_at")?,
-            metadata: serde_json::from_value::<Metadata>(metadata)?,
+            metadata,
             payload: row.try_get("payload")?,
         })
     }

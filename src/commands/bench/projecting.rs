@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use event_store::{Subscription, positions};
+use event_store::{ReadAhead, Subscription, positions};
 use futures_util::TryStreamExt;
 use projections::{Projector, generation, generation::Shape, models, rebuild, status::status};
 use sqlx::{Executor, postgres::PgPoolCopyExt};
@@ -72,10 +72,10 @@ async fn one_model(world: &World<'_>, model: &dyn Shape) -> Result<f64, Failure>
             .bind(live)
             .fetch_one(pool)
             .await?;
-    let mut reached = start;
+    let (mut reached, ahead) = (start, ReadAhead::default());
     let started = Instant::now();
     while reached < head {
-        let page = subscription.page(reached, PAGE).await.map_err(told)?;
+        let page = ahead.page(&subscription, reached, PAGE).await.map_err(told)?;
         let mut transaction = event_store::transaction::begin(pool).await?;
         model.apply(&mut transaction, &generation, &page.events).await?;
         subscription.advance(&mut transaction, page.end).await?;
