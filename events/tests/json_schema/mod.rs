@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-const ANNOTATIONS: [&str; 6] = ["$schema", "$defs", "title", "description", "default", "examples"];
+const ANNOTATIONS: [&str; 7] = ["$schema", "$id", "$defs", "title", "description", "default", "examples"];
 
 /// A schema, and the properties in it that checked values have used.
 #[derive(Debug)]
@@ -154,6 +154,8 @@ fn format_holds(value: &Value, format: &str) -> bool {
         "uuid" => text.is_none_or(|text| Uuid::parse_str(text).is_ok()),
         "date" => text.is_none_or(|text| text.parse::<NaiveDate>().is_ok()),
         "date-time" => text.is_none_or(|text| DateTime::parse_from_rfc3339(text).is_ok()),
+        "uri" => text.is_none_or(|text| text.starts_with("https://") || text.starts_with("http://")),
+        "uint" => within(u64::MAX),
         "int64" => value.is_null() || value.is_i64(),
         "uint8" => within(u8::MAX.into()),
         "uint16" => within(u16::MAX.into()),
@@ -189,6 +191,8 @@ mod tests {
             (json!({ "format": "uuid" }), json!("0192f3c4-0010-7a01-8b1e-4d5c6f7a0001"), json!("0192")),
             (json!({ "format": "date" }), json!("2027-02-28"), json!("2027-02-29")),
             (json!({ "format": "date-time" }), json!("2027-02-28T10:00:00Z"), json!("2027-02-28")),
+            (json!({ "format": "uri" }), json!("https://example.com/"), json!("example.com")),
+            (json!({ "format": "uint" }), json!(0), json!(-1)),
             (json!({ "format": "uint8" }), json!(255), json!(256)),
             (json!({ "minimum": -1, "maximum": 1 }), json!(1), json!(2)),
             (json!({ "minimum": -1, "maximum": 1 }), json!(-1), json!(-2)),

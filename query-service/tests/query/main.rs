@@ -5,6 +5,7 @@ mod audit_instants;
 mod authorization;
 mod bad_input;
 mod community;
+mod contract;
 mod documents;
 mod events;
 mod freshness;
