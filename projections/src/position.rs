@@ -16,7 +16,9 @@ use crate::{query::QueryError, tenant};
 /// How often a waiter asks.
 const ASK: Duration = Duration::from_millis(10);
 /// How long what one reader found out of an organization serves the next ones.
-const RECENT: Duration = Duration::from_millis(25);
+const RECENT: Duration = Duration::from_millis(40);
+/// From then on one of those who ask looks again, so that not all of them have to at once when it is too old.
+const AGEING: Duration = Duration::from_millis(20);
 /// More organizations than are read within that time.
 const ORGANIZATIONS: usize = 10_000;
 
@@ -46,7 +48,16 @@ pub struct Watermark(Option<Arc<Mutex<Known>>>);
 #[derive(Debug, Default)]
 struct Known {
     reached: Reached,
-    organizations: HashMap<OrganizationId, (Instant, Freshness)>,
+    organizations: HashMap<OrganizationId, Found>,
+}
+
+/// What was found out of an organization.
+#[derive(Debug)]
+struct Found {
+    since: Instant,
+    freshness: Freshness,
+    /// Somebody is looking again.
+    renewed: bool,
 }
 
 impl Watermark {
@@ -65,9 +76,13 @@ impl Watermark {
 
     /// What somebody found out a moment ago. A transaction that begins afterwards sees at least that.
     pub fn recent(&self, organization: OrganizationId) -> Option<Freshness> {
-        let known = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        let (when, freshness) = known.organizations.get(&organization)?;
-        (when.elapsed() < RECENT).then_some(*freshness)
+        let mut known = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.organizations.get_mut(&organization)?;
+        let age = found.since.elapsed();
+        if age >= RECENT || (age >= AGEING && !std::mem::replace(&mut found.renewed, true)) {
+            return None;
+        }
+        Some(found.freshness)
     }
 
     fn raise(&self, organization: OrganizationId, seen: Reached, freshness: Freshness) {
@@ -77,14 +92,15 @@ impl Watermark {
             known.reached = seen;
         }
         if known.organizations.len() >= ORGANIZATIONS {
-            known.organizations.retain(|_, (when, _)| when.elapsed() < RECENT);
+            known.organizations.retain(|_, found| found.since.elapsed() < RECENT);
         }
         // Nobody is shown less than the one before.
-        let later = known.organizations.get(&organization).is_none_or(|(_, known)| {
+        let later = known.organizations.get(&organization).is_none_or(|Found { freshness: known, .. }| {
             known.incarnation != freshness.incarnation || (known.as_of, known.head) <= (freshness.as_of, freshness.head)
         });
         if later {
-            known.organizations.insert(organization, (Instant::now(), freshness));
+            let found = Found { since: Instant::now(), freshness, renewed: false };
+            known.organizations.insert(organization, found);
         }
     }
 

@@ -169,8 +169,16 @@ async fn what_others_found_out_later_says_nothing_about_an_older_transaction() {
     let fresh = watermark.freshness(story.organization, watermark.reached(), &mut newer).await.expect("an answer");
     assert_eq!(fresh.as_of, lag.head);
     assert!(watermark.reached() != behind, "nothing was learned");
-    assert_eq!(watermark.freshness(story.organization, behind, &mut lagging).await.expect("an answer"), lag);
-    assert_eq!(watermark.recent(story.organization), Some(fresh), "nobody is told less than the one before");
+    // What is recent is not so for long, and on a busy machine it may be over before somebody asks.
+    loop {
+        assert_eq!(watermark.freshness(story.organization, behind, &mut lagging).await.expect("an answer"), lag);
+        if let Some(told) = watermark.recent(story.organization) {
+            assert_eq!(told, fresh, "nobody is told less than the one before");
+            break;
+        }
+        let again = watermark.freshness(story.organization, watermark.reached(), &mut newer).await;
+        assert_eq!(again.expect("an answer"), fresh);
+    }
     // The next one need not look again, and is told the same.
     let mut next = world.tenant(story.organization).await;
     assert_eq!(
