@@ -168,6 +168,9 @@ pub struct Token {
     /// The property's id, for roles of a property.
     #[arg(long)]
     pub property: Option<Uuid>,
+    /// The types of events that an integrator reads, as `invoice.*,payment.succeeded`; all when none is named.
+    #[arg(long, value_delimiter = ',')]
+    pub types: Vec<String>,
     #[arg(long, default_value = "made at the shell")]
     pub label: String,
     #[arg(long, default_value_t = 90)]

@@ -216,6 +216,7 @@ fn edge_operations() -> Map<String, Value> {
                 "label": { "type": "string", "maxLength": 100 },
                 "role": { "enum": ["OrganizationManager", "PropertyAdmin", "PropertyManager", "ComplianceAuditor", "Integrator"] },
                 "property_id": { "type": ["string", "null"], "format": "uuid" },
+                "types": { "type": "array", "maxItems": 100, "items": { "type": "string" }, "description": "For an integrator: the types of events that it reads. Empty: all types." },
                 "expires_at": { "type": ["string", "null"], "format": "date-time" }
             }),
             json!(["label", "role"]),

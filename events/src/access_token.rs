@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{PropertyId, Role, text::Name};
+use crate::{PropertyId, Role, text::Name, webhook::TypeName};
 
 events! {
     /// The life of a bearer token.
@@ -16,6 +16,9 @@ events! {
             /// Absent: the whole organization.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             property_id: Option<PropertyId>,
+            /// The types of public events that it reads; empty: all of them.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            types: Vec<TypeName>,
             expires_at: DateTime<Utc>,
         },
         /// The token is refused from now on.

@@ -24,6 +24,7 @@ pub struct AccessTokenRow {
     pub label: String,
     pub role: String,
     pub property_id: Option<Uuid>,
+    pub types: Vec<String>,
     pub issued_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub revoked_at: Option<DateTime<Utc>>,
@@ -32,7 +33,7 @@ pub struct AccessTokenRow {
 impl ReadModel for AccessTokens {
     type Row = AccessTokenRow;
     const NAME: &'static str = "access_token";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("token_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -40,6 +41,7 @@ impl ReadModel for AccessTokens {
         ("label", "text not null"),
         ("role", "text not null"),
         ("property_id", "uuid"),
+        ("types", "text[] not null"),
         ("issued_at", "timestamptz not null"),
         ("expires_at", "timestamptz not null"),
         ("revoked_at", "timestamptz"),
@@ -53,7 +55,7 @@ impl ReadModel for AccessTokens {
     fn fold(row: Option<AccessTokenRow>, key: Uuid, event: &Recorded) -> Result<Option<AccessTokenRow>, FoldError> {
         let Some(change) = event.event::<AccessTokenEvent>()? else { return Ok(row) };
         match change {
-            AccessTokenEvent::AccessTokenIssued { hash, label, role, property_id, expires_at } => {
+            AccessTokenEvent::AccessTokenIssued { hash, label, role, property_id, types, expires_at } => {
                 Ok(Some(AccessTokenRow {
                     token_id: key,
                     organization_id: event.organization.0,
@@ -61,6 +63,7 @@ impl ReadModel for AccessTokens {
                     label: label.into(),
                     role: role.name().to_owned(),
                     property_id: property_id.map(|id| id.0),
+                    types: types.into_iter().map(String::from).collect(),
                     issued_at: event.recorded_at,
                     expires_at,
                     revoked_at: None,
@@ -82,6 +85,8 @@ pub struct TokenView {
     pub label: String,
     pub role: String,
     pub property_id: Option<Uuid>,
+    /// The types of events that it reads; empty: all of them.
+    pub types: Vec<String>,
     pub issued_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub revoked_at: Option<DateTime<Utc>>,

@@ -37,6 +37,8 @@ pub struct AccessToken {
     pub role: String,
     /// Null: the whole organization.
     pub property_id: Option<Uuid>,
+    /// The types of events that it reads; empty: all of them.
+    pub types: Vec<String>,
     pub issued_at: Instant,
     pub expires_at: Instant,
     pub revoked_at: Option<Instant>,
@@ -44,12 +46,13 @@ pub struct AccessToken {
 
 impl From<TokenView> for AccessToken {
     fn from(token: TokenView) -> Self {
-        let TokenView { token_id, label, role, property_id, issued_at, expires_at, revoked_at } = token;
+        let TokenView { token_id, label, role, property_id, types, issued_at, expires_at, revoked_at } = token;
         Self {
             token_id,
             label,
             role,
             property_id,
+            types,
             issued_at: Instant(issued_at),
             expires_at: Instant(expires_at),
             revoked_at: revoked_at.map(Instant),

@@ -35,7 +35,7 @@ const BATCH: &str = "application/cloudevents-batch+json";
 const SINGLE: &str = "application/cloudevents+json";
 const LINES: &str = "application/x-ndjson";
 const REACH: &str = "Managers and integrators of an organization see all public events, those of a property what reaches it: \
-    its own, and those of residents who had moved in by then. How far an answer is complete does not depend on that.";
+    its own, and those of residents who had moved in by then; an integrator's token may be for some types. How far an answer is complete does not depend on that.";
 
 const AFTER: Filter = Filter {
     name: "after",
@@ -286,6 +286,7 @@ impl Question {
         if let Some(types) = parameters.text("types") {
             wanted.types = Selection::parse(types).map_err(|unknown| refused("types", &unknown.to_string()))?;
         }
+        wanted.types = wanted.types.within(&Selection::named(caller.types.iter().map(String::as_str)));
         wanted.aggregate = parameters.text("aggregate").and_then(Aggregate::parse);
         wanted.properties = caller.property.map(|own| own.0).into_iter().chain(parameters.value("property")).collect();
         Ok(Self { parameters, wanted })

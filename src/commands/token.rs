@@ -3,8 +3,12 @@
 use std::process::ExitCode;
 
 use chrono::TimeDelta;
-use command_service::{Ask, http::issue_token};
-use events::{OrganizationId, PropertyId, text::Name};
+use command_service::{
+    Ask,
+    http::{Grant, issue_token},
+};
+use events::{OrganizationId, PropertyId, text::Name, webhook::TypeName};
+use public_events::Selection;
 use uuid::Uuid;
 
 use host::Settings;
@@ -32,15 +36,15 @@ async fn make(node: &Node, args: &Token) -> Result<String, Failure> {
     let expires_at = TimeDelta::try_days(args.days)
         .and_then(|days| node.clock.now().checked_add_signed(days))
         .ok_or_else(|| Failure::Told("--days is out of range".to_owned()))?;
-    let (_, token, _) = issue_token(
-        &node.engine,
-        &Ask::operator(organization),
-        label,
-        args.role,
-        args.property.map(PropertyId),
-        Some(expires_at),
-    )
-    .await?;
+    let mut types = Vec::with_capacity(args.types.len());
+    for name in &args.types {
+        let told = |error: &dyn std::fmt::Display| Failure::Told(format!("--types: {error}"));
+        Selection::parse(name).map_err(|error| told(&error))?;
+        types.push(TypeName::parse(name).map_err(|error| told(&error))?);
+    }
+    let property_id = args.property.map(PropertyId);
+    let grant = Grant { label, role: args.role, property_id, types, expires_at: Some(expires_at) };
+    let (_, token, _) = issue_token(&node.engine, &Ask::operator(organization), grant).await?;
     Ok(token.secret)
 }
 

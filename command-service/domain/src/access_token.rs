@@ -1,7 +1,7 @@
 //! A bearer token: issued with a role and a scope, and revoked.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use events::{AccessTokenEvent, OrganizationId, PropertyId, Role, TokenId, text::Name};
+use events::{AccessTokenEvent, OrganizationId, PropertyId, Role, TokenId, text::Name, webhook::TypeName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,6 +11,8 @@ use crate::{Aggregate, Command, Context, Decision, Facts, Need};
 
 /// The longest that a token may live.
 const LONGEST: TimeDelta = TimeDelta::days(400);
+/// More names of types than there are types.
+const TYPES: usize = 100;
 
 /// Records a token that the edge made and shows once; only its hash arrives here.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +23,9 @@ pub struct IssueAccessToken {
     pub label: Name,
     pub role: Role,
     pub property_id: Option<PropertyId>,
+    /// The types of events that it reads; empty: all of them.
+    #[serde(default)]
+    pub types: Vec<TypeName>,
     #[serde(deserialize_with = "crate::day::instant")]
     pub expires_at: DateTime<Utc>,
 }
@@ -39,6 +44,8 @@ refusals! {
         NotForPeople = Invalid, "tokens carry OrganizationManager, PropertyAdmin, PropertyManager, ComplianceAuditor or Integrator";
         PropertyNeeded = Invalid, "a token of a property's role names the property";
         PropertyNotAllowed = Invalid, "an organization manager's token is for the whole organization";
+        TypesNotAllowed = Invalid, "only an integrator's token is for some types of events";
+        TooManyTypes = Invalid, "name at most 100 types; a family such as invoice.* is one";
         NoSuchProperty = Invalid, "there is no such property";
         ExpiryOutOfRange = Invalid, "a token expires in the future, within 400 days";
     }
@@ -92,6 +99,13 @@ impl Command for IssueAccessToken {
             (Role::OrganizationManager | Role::ComplianceAuditor | Role::Integrator, _)
             | (Role::PropertyAdmin | Role::PropertyManager, Some(_)) => {}
         }
+        if !self.types.is_empty() && self.role != Role::Integrator {
+            // The others see more than events, and from that what happened.
+            return Err(AccessRefusal::TypesNotAllowed);
+        }
+        if self.types.len() > TYPES {
+            return Err(AccessRefusal::TooManyTypes);
+        }
         let known = context.facts.property.as_ref().is_some_and(|property| property.details.is_some());
         if self.property_id.is_some() && !known {
             return Err(AccessRefusal::NoSuchProperty);
@@ -104,6 +118,7 @@ impl Command for IssueAccessToken {
             label: self.label,
             role: self.role,
             property_id: self.property_id,
+            types: self.types,
             expires_at: self.expires_at,
         }])
     }
@@ -151,6 +166,7 @@ mod tests {
             label: from("front desk"),
             role,
             property_id,
+            types: vec![],
             expires_at: instant("2026-06-01T00:00:00Z"),
         }
     }
@@ -161,6 +177,7 @@ mod tests {
             label: from("front desk"),
             role,
             property_id,
+            types: vec![],
             expires_at: instant("2026-06-01T00:00:00Z"),
         }
     }
@@ -190,6 +207,30 @@ mod tests {
         let everywhere = issue(Role::OrganizationManager, Some(PROPERTY));
         given([]).facts(community()).refuses(everywhere, AccessRefusal::PropertyNotAllowed);
         given([]).refuses(issue(Role::PropertyAdmin, Some(PROPERTY)), AccessRefusal::NoSuchProperty);
+    }
+
+    #[test]
+    fn only_an_integrators_token_is_for_some_types() {
+        let some = |role, property| IssueAccessToken { types: vec![from("invoice.*")], ..issue(role, property) };
+        let AccessTokenEvent::AccessTokenIssued { hash, label, role, property_id, expires_at, .. } =
+            issued(Role::Integrator, None)
+        else {
+            unreachable!("that is what it is")
+        };
+        let types = vec![from("invoice.*")];
+        given([]).accepts(
+            some(Role::Integrator, None),
+            [AccessTokenEvent::AccessTokenIssued { hash, label, role, property_id, types, expires_at }],
+        );
+        for (role, property) in [
+            (Role::OrganizationManager, None),
+            (Role::PropertyManager, Some(PROPERTY)),
+            (Role::ComplianceAuditor, None),
+        ] {
+            given([]).facts(community()).refuses(some(role, property), AccessRefusal::TypesNotAllowed);
+        }
+        let many = IssueAccessToken { types: vec![from("invoice.*"); 101], ..issue(Role::Integrator, None) };
+        given([]).refuses(many, AccessRefusal::TooManyTypes);
     }
 
     #[test]

@@ -54,6 +54,11 @@ fn judge<'a>(url: Option<&str>, types: impl Iterator<Item = &'a str>, targets: T
         outbound::check(url, targets)
             .map_err(|problem| Problem::invalid("target-refused", problem.to_string()).with("at", json!("url")))?;
     }
+    known_types(types)
+}
+
+/// Whether all of these name types of public events.
+pub fn known_types<'a>(types: impl Iterator<Item = &'a str>) -> Result<(), Problem> {
     for name in types {
         Selection::parse(name)
             .map_err(|unknown| Problem::invalid("unknown-type", unknown.to_string()).with("at", json!("types")))?;

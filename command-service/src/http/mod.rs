@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{Ask, Expect, effects::Effects};
 
 pub use sign_in::SignInLimits;
-pub use tokens::issue_token;
+pub use tokens::{Grant, issue_token};
 
 /// The largest command that is read: a job of 5,000 items fits.
 const LARGEST: usize = 4 * 1024 * 1024;

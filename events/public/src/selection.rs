@@ -44,6 +44,17 @@ impl Selection {
         Self { wanted: Some(known.flatten().collect()) }
     }
 
+    /// What both take.
+    #[must_use]
+    pub fn within(self, bounds: &Self) -> Self {
+        let Some(allowed) = &bounds.wanted else { return self };
+        let wanted = match self.wanted {
+            Some(wanted) => wanted.into_iter().filter(|declared| bounds.takes(declared)).collect(),
+            None => allowed.clone(),
+        };
+        Self { wanted: Some(wanted) }
+    }
+
     pub fn takes(&self, declared: &Declared) -> bool {
         self.wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|one| one.kind == declared.kind))
     }
@@ -72,6 +83,16 @@ mod tests {
         let family = Selection::parse("unit.*, job.started").expect("types");
         assert_eq!(family.stored(), ["JobStarted", "UnitAdded", "UnitRelabelled"]);
         assert!(Selection::default().stored().len() > 40);
+    }
+
+    #[test]
+    fn who_is_bound_to_some_types_gets_no_others() {
+        let selection = |names| Selection::parse(names).expect("types");
+        let bounds = selection("unit.*,job.started");
+        assert_eq!(selection("unit.added,invoice.*").within(&bounds), selection("unit.added"));
+        assert_eq!(Selection::default().within(&bounds), bounds);
+        assert_eq!(selection("invoice.*").within(&bounds).stored(), Vec::<&str>::new());
+        assert_eq!(selection("invoice.*").within(&Selection::default()), selection("invoice.*"));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Caller {
     /// The only property that the caller reaches.
     pub property: Option<PropertyId>,
     pub resident: Option<ResidentId>,
+    /// The only types of events that the caller reads; empty: all of them.
+    pub types: Vec<String>,
     /// `token:…` or `session:…`.
     pub name: String,
     /// Where the request came from.
@@ -184,7 +186,7 @@ impl Authenticator {
 
     async fn token(&self, hash: &str) -> Result<Option<Caller>, Problem> {
         let row = sqlx::query(
-            "select token_id, organization_id, role, property_id, expires_at from read.access_token
+            "select token_id, organization_id, role, property_id, types, expires_at from read.access_token
              where hash = $1 and revoked_at is null",
         )
         .bind(hash)
@@ -199,6 +201,7 @@ impl Authenticator {
             role,
             property: row.try_get::<Option<uuid::Uuid>, _>("property_id")?.map(PropertyId),
             resident: None,
+            types: row.try_get("types")?,
             name: format!("token:{id}"),
             address: None,
             expires_at: row.try_get("expires_at")?,
@@ -224,6 +227,7 @@ impl Authenticator {
             role: Role::Resident,
             property: None,
             resident: Some(ResidentId(row.try_get("resident_id")?)),
+            types: Vec::new(),
             name: format!("session:{id}"),
             address: None,
             expires_at: row.try_get("expires_at")?,

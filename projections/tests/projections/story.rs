@@ -527,6 +527,7 @@ impl Story {
                     label: called("Front desk"),
                     role: Role::PropertyManager,
                     property_id: Some(PropertyId(self.property)),
+                    types: vec![],
                     expires_at: now,
                 },
             )

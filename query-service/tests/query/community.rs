@@ -375,5 +375,6 @@ async fn tokens(world: &World) {
     world.token(ORGANIZATION, 0x804, "meadow", Role::PropertyManager, Some(MEADOW)).await;
     world.token(ORGANIZATION, 0x805, "auditor", Role::ComplianceAuditor, None).await;
     world.token(ORGANIZATION, 0x806, "integrator", Role::Integrator, None).await;
+    world.token_for(ORGANIZATION, 0x808, "accounting", &["invoice.*", "unit.added"]).await;
     world.token(OTHER, 0x807, "stranger", Role::OrganizationManager, None).await;
 }

@@ -254,6 +254,43 @@ async fn an_organization_hears_nothing_of_another() {
 }
 
 #[tokio::test]
+async fn a_token_for_some_types_is_told_of_no_others_however_it_asks() {
+    let world = community().await;
+    let (all, _) = follow(&world, "integrator", "?limit=1000").await;
+    let allowed = |event: &Value| {
+        let kind = event["type"].as_str().expect("a type");
+        kind.starts_with("org.propty.invoice.") || kind == "org.propty.unit.added.v1"
+    };
+    let (seen, hidden): (Vec<Value>, Vec<Value>) = all.iter().cloned().partition(allowed);
+    assert!(seen.iter().any(|event| event["type"] == "org.propty.unit.added.v1") && !hidden.is_empty());
+
+    let (events, _) = follow(&world, "accounting", "?limit=3").await;
+    assert_eq!(events, seen, "pages");
+    let head = page(&world, "integrator", "").await["head"].clone();
+    assert_eq!(page(&world, "accounting", "?after=head").await["complete_up_to"], head, "the log is as long as it is");
+    let lines = world.get("accounting", "/v1/events?format=ndjson").await;
+    let told: Vec<Value> = lines.text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(told, seen, "lines");
+    let mut stream = world.reader("accounting", "/v1/events/stream", &[]).await;
+    assert_eq!(read(&mut stream, seen.len()).await, seen, "the stream");
+    for event in &all {
+        let answer = world.get("accounting", &format!("/v1/events/{}", event["position"])).await;
+        assert_eq!(answer.status, if allowed(event) { 200 } else { 404 }, "{event}");
+    }
+    // Asking for more gives no more, and for less gives less.
+    let narrow = page(&world, "accounting", "?types=unit.*,payment.*&limit=1000").await;
+    let narrow = narrow["events"].as_array().expect("events").clone();
+    assert!(!narrow.is_empty() && narrow.iter().all(|event| event["type"] == "org.propty.unit.added.v1"), "{narrow:?}");
+    assert_eq!(page(&world, "accounting", "?types=payment.*&limit=1000").await["events"], json!([]));
+    for list in ["/v1/invoices", "/v1/units", "/v1/residents"] {
+        assert_eq!(world.get("accounting", list).await.status, 403, "{list}");
+    }
+    let tokens = world.get("manager", "/v1/tokens").await.json();
+    let shown = tokens["items"].as_array().expect("tokens").iter().find(|token| token["label"] == "accounting");
+    assert_eq!(shown.expect("the token")["types"], json!(["invoice.*", "unit.added"]));
+}
+
+#[tokio::test]
 async fn nobody_but_managers_and_integrators_is_admitted_to_the_stream() {
     let world = community().await;
     let lucia = world.cookie(SIGN_IN);

@@ -213,16 +213,33 @@ impl World {
 
     /// Issues a token whose secret is its label.
     pub async fn token(&self, organization: u128, id: u128, secret: &str, role: Role, property: Option<u128>) {
-        self.append::<events::AccessTokenEvent>(
+        self.token_with(
             organization,
             id,
-            0,
-            &[json!({ "AccessTokenIssued": {
+            json!({
                 "hash": credentials::hash(secret), "label": secret, "role": role.name(),
                 "property_id": property.map(Uuid::from_u128), "expires_at": "2099-01-01T00:00:00Z",
-            } })],
+            }),
         )
         .await;
+    }
+
+    /// An integrator's token that reads some types of events only.
+    pub async fn token_for(&self, organization: u128, id: u128, secret: &str, types: &[&str]) {
+        self.token_with(
+            organization,
+            id,
+            json!({
+                "hash": credentials::hash(secret), "label": secret, "role": Role::Integrator.name(), "types": types,
+                "expires_at": "2099-01-01T00:00:00Z",
+            }),
+        )
+        .await;
+    }
+
+    async fn token_with(&self, organization: u128, id: u128, issued: Value) {
+        let event = json!({ "AccessTokenIssued": issued });
+        self.append::<events::AccessTokenEvent>(organization, id, 0, &[event]).await;
     }
 
     /// The cookie of a session.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use command_service::{Ask, http::issue_token};
+use command_service::{
+    Ask,
+    http::{Grant, issue_token},
+};
 use domain::organization::RegisterOrganization;
 use event_store::{
     AppendError, CommandContext,
@@ -44,7 +47,7 @@ impl<'a> World<'a> {
     pub async fn token(&self) -> Result<String, Failure> {
         let label = Name::parse("benchmark").map_err(told)?;
         let ask = Ask::operator(self.organization);
-        let (_, token, _) = issue_token(&self.node.engine, &ask, label, Role::OrganizationManager, None, None).await?;
+        let (_, token, _) = issue_token(&self.node.engine, &ask, Grant::of(label, Role::OrganizationManager)).await?;
         Ok(token.secret)
     }
 

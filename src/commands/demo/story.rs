@@ -13,7 +13,10 @@ use std::{
 };
 
 use chrono::{Days, NaiveDate};
-use command_service::{Ask, Engine, http::issue_token};
+use command_service::{
+    Ask, Engine,
+    http::{Grant, issue_token},
+};
 use event_store::Database;
 use events::{Role, TimeZone, property::SurchargePolicy, text::Name};
 use sandbox::Switchboard;
@@ -153,7 +156,7 @@ impl Story {
         self.expect("importing again changes nothing", again.changed == 0);
         let label = Name::parse("Demo manager").map_err(told)?;
         let ask = Ask::operator(self.target.organization);
-        let (_, token, _) = issue_token(&self.stage.engine, &ask, label, Role::OrganizationManager, None, None).await?;
+        let (_, token, _) = issue_token(&self.stage.engine, &ask, Grant::of(label, Role::OrganizationManager)).await?;
         let manager = Client::nobody(&self.stage.propty).with_token(&token.secret);
         let wanted = self.people.len();
         manager.until("/v1/me", |_| true).await?;
