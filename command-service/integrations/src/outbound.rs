@@ -1,11 +1,10 @@
 //! Webhooks out, as <https://www.standardwebhooks.com> has them: signed, posted once, and never to where only we can reach.
 
 mod address;
+mod lookup;
 
 use std::{
     error::Error,
-    io,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,8 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use reqwest::{
     Client, Url,
-    dns::{Addrs, Name, Resolve, Resolving},
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     redirect,
 };
 use ring::{
@@ -25,7 +23,10 @@ use ring::{
 
 use crate::{Secret, SettingsError, http};
 
+use lookup::Filtered;
+
 pub use address::is_public;
+pub use lookup::Lookup;
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// For the whole answer.
@@ -125,13 +126,10 @@ pub struct Posted {
     pub error: Option<String>,
     /// The beginning of the answer.
     pub excerpt: Option<String>,
+    /// What the receiver asked for, in seconds.
     pub retry_after: Option<Duration>,
     pub took: Duration,
 }
-
-/// Looks names up.
-pub type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
-type Looking = std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// Posts webhooks.
 #[derive(Debug, Clone)]
@@ -143,10 +141,7 @@ pub struct WebhookSender {
 impl WebhookSender {
     /// Names are looked up as the system does.
     pub fn try_new(targets: Targets) -> Result<Self, SettingsError> {
-        Self::looking_up(
-            targets,
-            Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })),
-        )
+        Self::looking_up(targets, lookup::system())
     }
 
     /// Names are looked up in another way.
@@ -205,7 +200,9 @@ impl WebhookSender {
             Ok(response) => response,
             Err(error) => return failed(told(error)),
         };
-        let (status, retry_after) = (response.status().as_u16(), http::retry_after(response.headers()));
+        let (status, retry_after) = (response.status().as_u16(), http::text(response.headers(), RETRY_AFTER));
+        // Uncapped, unlike a provider's: how much patience is enough is the courier's business.
+        let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let mut bytes = Vec::new();
         // The status is the answer; how the rest of it arrives matters to nobody.
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -238,29 +235,6 @@ fn told(error: reqwest::Error) -> String {
 /// Without what databases and terminals take badly.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
-}
-
-/// Hands over only addresses that may be connected to: what a name means can change between two looks, so the look that counts
-/// is the one that is connected to.
-struct Filtered {
-    lookup: Lookup,
-    targets: Targets,
-}
-
-impl Resolve for Filtered {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (found, targets) = ((self.lookup)(name.as_str().to_owned()), self.targets);
-        Box::pin(async move {
-            let mut addresses = found.await?;
-            if targets == Targets::Public {
-                addresses.retain(|address| is_public(address.ip()));
-            }
-            if addresses.is_empty() {
-                return Err(Box::new(TargetProblem::NotPublic) as Box<dyn Error + Send + Sync>);
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
 }
 
 #[cfg(test)]
