@@ -7,21 +7,18 @@
 mod attempt;
 pub mod rows;
 pub mod secrets;
+mod turn;
 
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
-use domain::{Webhook, webhook::Target};
-use event_feed::{MOST, ReadError, Reader, Wanted};
-use events::{OrganizationId, SecretId, WebhookId};
+use event_feed::Reader;
+use events::{OrganizationId, WebhookId};
 use futures_util::FutureExt;
-use integrations::Secret;
-use public_events::Selection;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -30,20 +27,20 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{Fault, effects::Effects};
-use rows::{Endpoint, LEASE};
+use rows::{Endpoint, LEASE, Room};
 
 /// Webhooks that one worker sends at once.
-const WEBHOOKS: usize = 256;
-/// Events of one webhook that are under way at once.
-const AT_ONCE: usize = 8;
+const PLACES: usize = 256;
+/// Of one organization at once, as a part of the places.
+const PART: usize = 16;
 /// Events of one webhook that may wait; past it nothing more is taken from the feed.
 pub const WINDOW: i64 = 1000;
 /// How many slices of the log are read at once.
 const SLICES: usize = 4;
 /// How soon it is looked for work when nothing happens.
 const LOOK: Duration = Duration::from_millis(300);
-/// How soon a webhook's own events are heard of while it is being sent.
-const FRESH: Duration = Duration::from_millis(500);
+/// How soon it is looked again, however much happens.
+const PACE: Duration = Duration::from_millis(50);
 
 /// Sends webhooks. Several may run; a webhook belongs to whoever claimed it.
 #[derive(Debug)]
@@ -56,37 +53,23 @@ pub(crate) struct Inner {
     effects: Effects,
     reader: Reader,
     slices: Semaphore,
-    holder: Uuid,
-    /// Until when each claim surely holds.
-    held: Mutex<HashMap<Key, Instant>>,
+    places: usize,
+    /// What is being sent here, and until when the claim surely holds.
+    sending: Mutex<HashMap<Key, (Endpoint, Instant)>>,
 }
 
 type Key = (Uuid, Uuid);
 
-/// A webhook as it stands, with what signs for it.
-pub(crate) struct Loaded {
-    pub webhook: Webhook,
-    pub target: Target,
-    pub wanted: Wanted,
-    pub secrets: Vec<(SecretId, Secret)>,
-    since: Instant,
-}
-
-impl Loaded {
-    /// The secrets that sign at a moment.
-    pub fn signing(&self, now: DateTime<Utc>) -> Vec<Secret> {
-        let ids = self.webhook.secrets(now);
-        let secret =
-            |id: &SecretId| self.secrets.iter().find(|(known, _)| known == id).map(|(_, secret)| secret.clone());
-        ids.iter().filter_map(secret).collect()
-    }
-}
-
 impl Courier {
     /// What is sent is read through `reader`, as readers of the feed see it at that moment.
     pub fn new(effects: Effects, reader: Reader) -> Self {
-        let (slices, held) = (Semaphore::new(SLICES), Mutex::default());
-        Self { inner: Arc::new(Inner { effects, reader, slices, holder: Uuid::now_v7(), held }) }
+        Self::with_places(effects, reader, PLACES)
+    }
+
+    /// One that sends so many webhooks at once.
+    pub fn with_places(effects: Effects, reader: Reader, places: usize) -> Self {
+        let (slices, sending) = (Semaphore::new(SLICES), Mutex::default());
+        Self { inner: Arc::new(Inner { effects, reader, slices, places, sending }) }
     }
 
     /// Sends until `stop` turns true; `head` follows the log.
@@ -97,8 +80,8 @@ impl Courier {
         keeper.spawn(keep(self.inner.clone()));
         while !*stop.borrow() {
             while sending.try_join_next().is_some() {}
-            let free = i64::try_from(WEBHOOKS.saturating_sub(sending.len())).unwrap_or_default();
-            match self.inner.claim(free).await {
+            let looked = Instant::now();
+            match self.inner.claim(self.inner.places.saturating_sub(sending.len())).await {
                 Ok(claimed) => {
                     for endpoint in claimed {
                         let (inner, stop) = (self.inner.clone(), stop.clone());
@@ -114,6 +97,7 @@ impl Courier {
                 _ = timeout(LOOK, head.changed()) => {}
                 _ = stop.changed() => {}
             }
+            let _ = timeout(PACE.saturating_sub(looked.elapsed()), stop.changed()).await;
         }
         // What was posted is written down; what was not is taken up again by whoever is next.
         while sending.join_next().await.is_some() {}
@@ -124,7 +108,7 @@ impl Courier {
         let (_never, stop) = watch::channel(false);
         let mut count = 0;
         loop {
-            let claimed = self.inner.claim(i64::try_from(WEBHOOKS).unwrap_or_default()).await?;
+            let claimed = self.inner.claim(self.inner.places).await?;
             if claimed.is_empty() {
                 return Ok(count);
             }
@@ -133,25 +117,35 @@ impl Courier {
             }
         }
     }
+
+    /// Makes one attempt that is due, by this task alone; whether there was one.
+    pub async fn step(&self) -> Result<bool, Fault> {
+        let Some(endpoint) = self.inner.claim(1).await?.pop() else { return Ok(false) };
+        let made = self.inner.once(&endpoint).await;
+        self.inner.let_go(&endpoint, made.is_err()).await;
+        made
+    }
 }
 
 /// Renews claims for as long as the courier lives.
 async fn keep(inner: Arc<Inner>) {
     loop {
         tokio::time::sleep(LEASE / 5).await;
-        let keys: Vec<Key> = inner.held().keys().copied().collect();
-        if keys.is_empty() {
+        let claims: Vec<Endpoint> = inner.sending().values().map(|(endpoint, _)| *endpoint).collect();
+        if claims.is_empty() {
             continue;
         }
         let asked = Instant::now();
-        match rows::renew(inner.effects.engine.store().pool(), inner.holder, &keys).await {
+        match rows::renew(inner.effects.engine.store().pool(), &claims).await {
             Ok(renewed) => {
-                let mut held = inner.held();
-                for key in keys {
-                    if renewed.contains(&key) {
-                        held.entry(key).and_modify(|until| *until = asked + LEASE);
-                    } else {
-                        held.remove(&key);
+                let mut sending = inner.sending();
+                for claim in claims {
+                    // One that was lost stays here until whoever sends has noticed, and is claimed by nobody here before.
+                    let until = if renewed.contains(&claim.key()) { asked + LEASE } else { asked };
+                    if let Some((endpoint, known)) = sending.get_mut(&claim.key())
+                        && *endpoint == claim
+                    {
+                        *known = until;
                     }
                 }
             }
@@ -161,19 +155,23 @@ async fn keep(inner: Arc<Inner>) {
 }
 
 impl Inner {
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Instant>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sending(&self) -> MutexGuard<'_, HashMap<Key, (Endpoint, Instant)>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn holds(&self, endpoint: &Endpoint) -> bool {
-        self.held().get(&endpoint.key()).is_some_and(|until| Instant::now() < *until)
+    fn holds(&self, claim: &Endpoint) -> bool {
+        let sending = self.sending();
+        sending.get(&claim.key()).is_some_and(|(endpoint, until)| endpoint == claim && Instant::now() < *until)
     }
 
-    async fn claim(&self, limit: i64) -> Result<Vec<Endpoint>, sqlx::Error> {
+    async fn claim(&self, free: usize) -> Result<Vec<Endpoint>, sqlx::Error> {
+        let busy: Vec<Key> = self.sending().keys().copied().collect();
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let room = Room { places: number(free), share: number(self.places / PART).max(1) };
         let asked = Instant::now();
         let now = self.effects.engine.clock().now();
-        let claimed = rows::claim(self.effects.engine.store().pool(), self.holder, now, limit).await?;
-        self.held().extend(claimed.iter().map(|endpoint| (endpoint.key(), asked + LEASE)));
+        let claimed = rows::claim(self.effects.engine.store().pool(), room, now, &busy).await?;
+        self.sending().extend(claimed.iter().map(|endpoint| (endpoint.key(), (*endpoint, asked + LEASE))));
         Ok(claimed)
     }
 
@@ -181,7 +179,6 @@ impl Inner {
     async fn send(self: &Arc<Self>, endpoint: Endpoint, stop: &watch::Receiver<bool>) -> usize {
         // A panic concerns this webhook only, and must not keep it claimed.
         let sent = AssertUnwindSafe(self.go_through(&endpoint, stop)).catch_unwind().await;
-        self.held().remove(&endpoint.key());
         let pause = !matches!(sent, Ok(Ok(_)));
         let count = match sent {
             Ok(Ok(count)) => count,
@@ -194,117 +191,15 @@ impl Inner {
                 0
             }
         };
-        if let Err(error) = rows::release(self.effects.engine.store().pool(), self.holder, &endpoint, pause).await {
-            tracing::warn!(%error, "a webhook could not be let go of; its lease runs out");
-        }
+        self.let_go(&endpoint, pause).await;
         count
     }
 
-    async fn go_through(self: &Arc<Self>, endpoint: &Endpoint, stop: &watch::Receiver<bool>) -> Result<usize, Fault> {
-        let pool = self.effects.engine.store().pool();
-        let Some(mut loaded) = self.load(endpoint).await?.map(Arc::new) else { return Ok(0) };
-        // Tasks of their own: what holds a connection or a place must go on while this waits for one. Dropped, they end.
-        let mut flying = JoinSet::new();
-        let mut busy: Vec<Uuid> = Vec::new();
-        let mut count = 0;
-        loop {
-            if !self.holds(endpoint) {
-                // Somebody else may be sending: what is under way here is dropped.
-                return Ok(count);
-            }
-            let mut more = false;
-            if !*stop.borrow() {
-                if loaded.since.elapsed() > FRESH {
-                    match self.load(endpoint).await? {
-                        Some(now) => loaded = Arc::new(now),
-                        None => return Ok(count),
-                    }
-                }
-                let enabled = loaded.webhook.is_enabled();
-                let free = AT_ONCE.saturating_sub(busy.len());
-                let now = self.effects.engine.clock().now();
-                let mut due = rows::due(pool, endpoint, enabled, now, &busy, free).await?;
-                if due.len() < free && enabled && self.take_in(endpoint, &loaded).await? {
-                    more = true;
-                    due = rows::due(pool, endpoint, enabled, now, &busy, free).await?;
-                }
-                for delivery in due {
-                    busy.push(delivery.stream_id);
-                    count += 1;
-                    let (inner, endpoint, loaded) = (self.clone(), *endpoint, loaded.clone());
-                    flying.spawn(async move {
-                        (delivery.stream_id, attempt::make(&inner, &endpoint, &loaded, &delivery).await)
-                    });
-                }
-            }
-            if flying.is_empty() {
-                if more {
-                    continue;
-                }
-                return Ok(count);
-            }
-            if let Ok(Some(joined)) = timeout(LOOK, flying.join_next()).await {
-                let (stream_id, done) = joined.map_err(|error| sqlx::Error::Configuration(Box::new(error)))?;
-                busy.retain(|known| *known != stream_id);
-                if done? {
-                    // It was disabled by this attempt.
-                    loaded = match self.load(endpoint).await? {
-                        Some(now) => Arc::new(now),
-                        None => return Ok(count),
-                    };
-                }
-            }
+    async fn let_go(&self, endpoint: &Endpoint, pause: bool) {
+        if let Err(error) = rows::release(self.effects.engine.store().pool(), endpoint, pause).await {
+            tracing::warn!(%error, "a webhook could not be let go of; its lease runs out");
         }
-    }
-
-    async fn load(&self, endpoint: &Endpoint) -> Result<Option<Loaded>, Fault> {
-        let since = Instant::now();
-        let engine = &self.effects.engine;
-        let webhook: Webhook = engine.state(endpoint.organization, endpoint.webhook.0).await?;
-        let Some(target) = webhook.target.clone() else { return Ok(None) };
-        let wanted = Wanted {
-            types: Selection::named(target.types.iter().map(events::webhook::TypeName::as_str)),
-            properties: target.property_id.map(|property| property.0).into_iter().collect(),
-            ..Wanted::all(endpoint.organization)
-        };
-        let secrets = secrets::load(engine.store(), endpoint.organization, endpoint.webhook).await?;
-        Ok(Some(Loaded { webhook, target, wanted, secrets, since }))
-    }
-
-    /// Takes the next events from the feed; whether there was anything to take or to pass by.
-    async fn take_in(&self, endpoint: &Endpoint, loaded: &Loaded) -> Result<bool, Fault> {
-        let pool = self.effects.engine.store().pool();
-        let (position, waiting) = rows::standing(pool, endpoint).await?;
-        let room = WINDOW - waiting;
-        if room <= 0 {
-            return Ok(false);
-        }
-        let read = {
-            // Never closed.
-            let _permit = self.slices.acquire().await.ok();
-            self.reader.read(&loaded.wanted, position, i64::MAX, room.min(MOST)).await
-        };
-        let slice = match read {
-            Ok(slice) => slice,
-            // A replica that is behind: what is missing comes.
-            Err(ReadError::Beyond { .. }) => return Ok(false),
-            Err(error) => return Err(unreadable(error)),
-        };
-        if slice.complete <= position {
-            return Ok(false);
-        }
-        let now = self.effects.engine.clock().now();
-        rows::take_in(pool, self.holder, endpoint, position, slice.complete, &slice.shown, now).await?;
-        Ok(true)
-    }
-}
-
-fn unreadable(error: ReadError) -> Fault {
-    match error {
-        ReadError::Database(error) => error.into(),
-        error @ (ReadError::Beyond { .. } | ReadError::Unreadable(_)) => {
-            sqlx::Error::Configuration(Box::new(error)).into()
-        }
+        self.sending().remove(&endpoint.key());
     }
 }
 

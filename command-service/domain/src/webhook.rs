@@ -150,6 +150,8 @@ pub struct Webhook {
     pub target: Option<Target>,
     secret: Option<SecretId>,
     former: Vec<(SecretId, DateTime<Utc>)>,
+    /// The version since which it points where it does and is enabled: what failed before says nothing of it.
+    pub since: i64,
     /// The stream's version.
     pub version: i64,
 }
@@ -188,10 +190,14 @@ impl Aggregate for Webhook {
                 from,
             } => {
                 self.situation = Situation::Enabled;
+                self.since = self.version;
                 self.secret = Some(secret_id);
                 self.target = Some(Target { url, description, types, property_id, notice, language, from });
             }
             WebhookEvent::WebhookChanged { url, description, types, notice, language } => {
+                if url.is_some() {
+                    self.since = self.version;
+                }
                 if let Some(target) = &mut self.target {
                     target.url = url.unwrap_or_else(|| target.url.clone());
                     target.description = description.or_else(|| target.description.take());
@@ -205,7 +211,10 @@ impl Aggregate for Webhook {
                 // A secret never signs longer for being rotated away twice.
                 self.former.extend(former.map(|id| (id, former_until)));
             }
-            WebhookEvent::WebhookEnabled {} => self.situation = Situation::Enabled,
+            WebhookEvent::WebhookEnabled {} => {
+                self.situation = Situation::Enabled;
+                self.since = self.version;
+            }
             WebhookEvent::WebhookDisabled { because } => self.situation = Situation::Disabled(because),
             WebhookEvent::WebhookReplayRequested { .. } | WebhookEvent::WebhookTestRequested {} => {}
             WebhookEvent::WebhookRemoved {} => {

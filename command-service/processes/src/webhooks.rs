@@ -12,7 +12,9 @@ pub fn react(event: &Recorded) -> Reaction {
         WebhookEvent::WebhookRegistered { .. } | WebhookEvent::WebhookEnabled {} | WebhookEvent::WebhookRemoved {} => {
             vec![follow()]
         }
-        WebhookEvent::WebhookDisabled { because: DisabledBecause::ByHand } => vec![follow()],
+        // What waits for the former address need not wait any longer.
+        WebhookEvent::WebhookChanged { url: Some(_), .. }
+        | WebhookEvent::WebhookDisabled { because: DisabledBecause::ByHand } => vec![follow()],
         WebhookEvent::WebhookDisabled { because: DisabledBecause::Gone | DisabledBecause::LongFailure { .. } } => {
             vec![follow(), Step::effect(Effect::TellWebhookDisabled { webhook_id, version })]
         }
@@ -21,6 +23,6 @@ pub fn react(event: &Recorded) -> Reaction {
         }
         WebhookEvent::WebhookTestRequested {} => vec![Step::effect(Effect::TestWebhook { webhook_id, version })],
         // The sender reads them when it sends.
-        WebhookEvent::WebhookChanged { .. } | WebhookEvent::WebhookSecretRotated { .. } => vec![],
+        WebhookEvent::WebhookChanged { url: None, .. } | WebhookEvent::WebhookSecretRotated { .. } => vec![],
     })
 }

@@ -1,9 +1,9 @@
 //! One attempt: what is sent is read from the log at that moment, posted, and what became of it is written down.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use domain::webhook::SuspendWebhook;
+use domain::{Webhook, webhook::SuspendWebhook};
 use event_feed::ReadError;
 use events::{Role, webhook::DisabledBecause};
 use integrations::outbound::{Post, Posted};
@@ -11,16 +11,18 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Inner, Loaded,
+    Inner,
     rows::{self, Attempt, Delivery, Endpoint, Next},
-    unreadable,
+    turn::{Loaded, unreadable},
 };
-use crate::{Ask, Fault};
+use crate::{Ask, Expect, Fault};
 
 /// After each failure, in seconds: as Standard Webhooks proposes it, a little more than three days in all.
 const PAUSES: [i64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
 /// A receiver that asks for more patience than this is asked again anyway.
 const LONGEST: TimeDelta = TimeDelta::hours(24);
+/// How soon it is looked again whether an event can be told by now.
+const UNREADABLE: TimeDelta = TimeDelta::minutes(5);
 /// The type of events that only say that they arrive.
 const TEST: &str = "org.propty.webhook.test.v1";
 
@@ -31,21 +33,32 @@ struct Message {
     body: Vec<u8>,
 }
 
-/// Makes an attempt; whether it has disabled the webhook.
-pub async fn make(inner: &Inner, endpoint: &Endpoint, loaded: &Loaded, delivery: &Delivery) -> Result<bool, Fault> {
+/// Makes an attempt; whether the webhook stands otherwise than before.
+pub async fn make(
+    inner: &Inner,
+    endpoint: &Endpoint,
+    mut loaded: Arc<Loaded>,
+    delivery: &Delivery,
+) -> Result<bool, Fault> {
     let pool = inner.effects.engine.store().pool();
     let now = inner.effects.engine.clock().now();
     let message = if delivery.is_test() {
         test(endpoint, delivery, now)
     } else {
-        match read(inner, endpoint, loaded, delivery).await? {
+        match tell(inner, endpoint, &mut loaded, delivery).await? {
             Read::Told(message) => message,
             Read::NotWanted => {
                 rows::drop_delivery(pool, endpoint, delivery).await?;
-                return Ok(false);
+                return Ok(true);
             }
             Read::NotYet => {
                 rows::postpone(pool, endpoint, delivery, now + TimeDelta::seconds(2)).await?;
+                return Ok(false);
+            }
+            Read::Unreadable(error) => {
+                // It holds up its own aggregate, as one that is refused does.
+                tracing::error!(webhook.id = %endpoint.webhook, position = delivery.position, %error, "an event cannot be sent");
+                rows::postpone(pool, endpoint, delivery, now + UNREADABLE).await?;
                 return Ok(false);
             }
         }
@@ -61,7 +74,7 @@ pub async fn make(inner: &Inner, endpoint: &Endpoint, loaded: &Loaded, delivery:
     // The clock may have been moved meanwhile.
     let now = inner.effects.engine.clock().now();
     let tried = delivery.attempts + 1;
-    let (mut suspended, next) = match (judge(&posted), delivery.is_test()) {
+    let (because, mut next) = match (judge(&posted), delivery.is_test()) {
         (Verdict::Delivered, _) => (None, Next::Delivered),
         // Whoever asked for it looks, and asks again.
         (Verdict::Failed | Verdict::Gone, true) => (None, Next::Failed),
@@ -75,24 +88,48 @@ pub async fn make(inner: &Inner, endpoint: &Endpoint, loaded: &Loaded, delivery:
             },
         },
     };
-    if let Some(because) = suspended.clone() {
-        let ask = Ask::internal(endpoint.organization, Role::Process, "process:webhooks", Uuid::now_v7());
-        let command = SuspendWebhook { webhook_id: endpoint.webhook, because };
-        match inner.effects.engine.execute(command, &ask).await {
-            Ok(_) => {}
-            // Removed meanwhile.
-            Err(fault) if fault.is_final() => suspended = None,
-            Err(fault) => return Err(fault),
+    let ends = because.is_some();
+    let mut suspended = false;
+    if let Some(because) = because {
+        suspended = suspend(inner, endpoint, &loaded, because).await?;
+        if !suspended {
+            next = Next::Anew { due_at: now };
         }
     }
     let attempt =
         Attempt { id: Uuid::now_v7(), message_id: &message.id, kind: message.kind, number: tried, at: now, posted };
     rows::record(pool, endpoint, delivery, &attempt, &next).await?;
-    if suspended.is_some() {
+    if suspended {
         tracing::warn!(webhook.id = %endpoint.webhook, "a webhook is disabled because its receiver fails");
         rows::follow(&inner.effects.engine, endpoint.organization, endpoint.webhook).await?;
     }
-    Ok(suspended.is_some())
+    Ok(ends)
+}
+
+/// Disables a webhook, unless it was pointed elsewhere or enabled again since it was posted to: how that went says nothing of how it
+/// is now. Whether it is disabled.
+async fn suspend(inner: &Inner, endpoint: &Endpoint, posted: &Loaded, because: DisabledBecause) -> Result<bool, Fault> {
+    let engine = &inner.effects.engine;
+    let mut ask = Ask::internal(endpoint.organization, Role::Process, "process:webhooks", Uuid::now_v7());
+    loop {
+        let webhook: Webhook = engine.state(endpoint.organization, endpoint.webhook.0).await?;
+        if webhook.target.is_none() || webhook.since != posted.webhook.since {
+            return Ok(false);
+        }
+        if !webhook.is_enabled() {
+            return Ok(true);
+        }
+        ask.expect = Expect::Version(webhook.version);
+        let command = SuspendWebhook { webhook_id: endpoint.webhook, because: because.clone() };
+        match engine.execute(command, &ask).await {
+            Ok(_) => return Ok(true),
+            // Something changed just now.
+            Err(Fault::Stale { .. }) => {}
+            // Removed meanwhile.
+            Err(fault) if fault.is_final() => return Ok(false),
+            Err(fault) => return Err(fault),
+        }
+    }
 }
 
 enum Read {
@@ -101,6 +138,26 @@ enum Read {
     NotWanted,
     /// A replica that is behind.
     NotYet,
+    Unreadable(ReadError),
+}
+
+/// Reads the event as the webhook wants it now: that it is not wanted is believed only of the latest change.
+async fn tell(
+    inner: &Inner,
+    endpoint: &Endpoint,
+    loaded: &mut Arc<Loaded>,
+    delivery: &Delivery,
+) -> Result<Read, Fault> {
+    loop {
+        let read = read(inner, endpoint, loaded, delivery).await?;
+        if !matches!(read, Read::NotWanted) {
+            return Ok(read);
+        }
+        match inner.load(endpoint).await? {
+            Some(now) if now.webhook.version != loaded.webhook.version => *loaded = now,
+            Some(_) | None => return Ok(read),
+        }
+    }
 }
 
 async fn read(inner: &Inner, endpoint: &Endpoint, loaded: &Loaded, delivery: &Delivery) -> Result<Read, Fault> {
@@ -119,6 +176,7 @@ async fn read(inner: &Inner, endpoint: &Endpoint, loaded: &Loaded, delivery: &De
             })
         })),
         Err(ReadError::Beyond { .. }) => Ok(Read::NotYet),
+        Err(error @ ReadError::Unreadable(_)) => Ok(Read::Unreadable(error)),
         Err(error) => Err(unreadable(error)),
     }
 }

@@ -1,4 +1,6 @@
 //! The courier's rows: how far each webhook is, what waits, what was tried.
+//!
+//! Whoever writes both locks the webhook's row before those of what waits.
 
 mod attempts;
 mod claims;
@@ -9,7 +11,7 @@ use events::{OrganizationId, WebhookId};
 use uuid::Uuid;
 
 pub use attempts::{Attempt, Next, failing_since, forget_old, record};
-pub use claims::{LEASE, claim, release, renew};
+pub use claims::{LEASE, Room, claim, release, renew};
 pub use deliveries::{Delivery, drop_delivery, due, postpone, standing, take_in};
 pub use wishes::{follow, replay, test};
 
@@ -18,6 +20,8 @@ pub use wishes::{follow, replay, test};
 pub struct Endpoint {
     pub organization: OrganizationId,
     pub webhook: WebhookId,
+    /// This claim, and no other one: not even a later one of the same worker.
+    pub claim: Uuid,
 }
 
 impl Endpoint {

@@ -109,11 +109,16 @@ pub async fn register(
     let targets = effects.providers.webhooks.targets();
     judge(Some(wanted.url.as_str()), wanted.types.iter().map(TypeName::as_str), targets)?;
     let webhook_id = WebhookId(Uuid::now_v7());
-    let (secret_id, secret) = secrets::make(effects.engine.store(), caller.organization, webhook_id).await?;
+    let made = secrets::make_first(effects.engine.store(), caller.organization, webhook_id).await?;
+    let Some((secret_id, secret)) = made else {
+        let most = secrets::MOST_WEBHOOKS;
+        let detail = format!("an organization has at most {most} webhooks; remove one, or let one serve more types");
+        return Err(Problem::conflict("too-many-webhooks", detail));
+    };
     let NewWebhook { url, description, types, property_id, notice_email, language, from } = wanted;
     let command =
         RegisterWebhook { webhook_id, url, description, types, property_id, notice_email, language, secret_id, from };
-    let answer = effects.engine.execute(command, &ask).await?;
+    let answer = secrets::name(&effects.engine, command, &ask, secret_id).await?;
     Ok(shown(&answer, &secret))
 }
 
@@ -133,12 +138,6 @@ pub async fn rotate(
     // It counts only once the webhook names it: made for another's webhook, it opens nothing.
     let (secret_id, secret) = secrets::make(effects.engine.store(), caller.organization, webhook_id).await?;
     let command = RotateWebhookSecret { webhook_id, secret_id, overlap_hours: wanted.overlap_hours };
-    let answer = match effects.engine.execute(command, &ask).await {
-        Ok(answer) => answer,
-        Err(fault) => {
-            secrets::forget_one(effects.engine.store().pool(), secret_id).await?;
-            return Err(fault.into());
-        }
-    };
+    let answer = secrets::name(&effects.engine, command, &ask, secret_id).await?;
     Ok(shown(&answer, &secret))
 }

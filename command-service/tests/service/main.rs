@@ -34,4 +34,5 @@ mod setups;
 mod texting;
 mod texts;
 mod webhooks;
+mod webhooks_trouble;
 mod world;

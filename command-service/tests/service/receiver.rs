@@ -11,7 +11,7 @@ use poem::{
 };
 use ring::hmac;
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::fakes::lock;
 
@@ -56,9 +56,15 @@ impl Got {
 
 type Answers = dyn FnMut(&Got) -> (u16, &'static str) + Send;
 
+type Which = dyn Fn(&Got) -> bool + Send;
+
 struct Shared {
     got: Mutex<Vec<Got>>,
     answers: Mutex<Box<Answers>>,
+    /// What had to wait.
+    held: Mutex<Vec<Got>>,
+    holds: Mutex<Box<Which>>,
+    changed: Notify,
 }
 
 pub struct Receiver {
@@ -78,7 +84,13 @@ impl Receiver {
     pub async fn start() -> Self {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
         let address = acceptor.local_addr()[0].as_socket_addr().copied().expect("an address");
-        let shared = Arc::new(Shared { got: Mutex::default(), answers: Mutex::new(Box::new(|_: &Got| (200, ""))) });
+        let shared = Arc::new(Shared {
+            got: Mutex::default(),
+            answers: Mutex::new(Box::new(|_: &Got| (200, ""))),
+            held: Mutex::default(),
+            holds: Mutex::new(Box::new(|_: &Got| false)),
+            changed: Notify::new(),
+        });
         let kept = shared.clone();
         let app = make(move |request| take(kept.clone(), request)).map_to_response();
         let server = tokio::spawn(async move {
@@ -90,6 +102,17 @@ impl Receiver {
     /// How it answers from now on.
     pub fn answer(&self, how: impl FnMut(&Got) -> (u16, &'static str) + Send + 'static) {
         *lock(&self.shared.answers) = Box::new(how);
+    }
+
+    /// What it lets wait from now on, and what it lets wait no longer.
+    pub fn hold(&self, which: impl Fn(&Got) -> bool + Send + 'static) {
+        *lock(&self.shared.holds) = Box::new(which);
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Everything that it ever let wait, as it arrived.
+    pub fn held(&self) -> Vec<Got> {
+        lock(&self.shared.held).clone()
     }
 
     pub fn got(&self) -> Vec<Got> {
@@ -118,10 +141,24 @@ async fn take(shared: Arc<Shared>, mut request: Request) -> poem::Result<Respons
         raw,
         status: 0,
     };
+    if (lock(&shared.holds))(&got) {
+        lock(&shared.held).push(got.clone());
+    }
+    loop {
+        let changed = shared.changed.notified();
+        if !(lock(&shared.holds))(&got) {
+            break;
+        }
+        changed.await;
+    }
     let (status, text) = (lock(&shared.answers))(&got);
     got.status = status;
     lock(&shared.got).push(got);
     let answer = Response::builder().status(StatusCode::from_u16(status).expect("a status"));
-    let answer = if (300..400).contains(&status) { answer.header("location", text) } else { answer };
+    let answer = match status {
+        300..400 => answer.header("location", text),
+        429 => answer.header("retry-after", text),
+        _ => answer,
+    };
     Ok(answer.body(text))
 }

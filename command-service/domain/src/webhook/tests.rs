@@ -124,6 +124,18 @@ fn what_disabled_it_first_is_what_is_told() {
 }
 
 #[test]
+fn another_address_and_enabling_begin_anew_and_other_changes_do_not() {
+    let changed =
+        |url, description| WebhookEvent::WebhookChanged { url, description, types: None, notice: None, language: None };
+    let since = |events: Vec<WebhookEvent>| state::<Webhook>(events).since;
+    assert_eq!(since(vec![registered()]), 1);
+    assert_eq!(since(vec![registered(), changed(None, Some(from("Accounting")))]), 1);
+    assert_eq!(since(vec![registered(), changed(Some(from("https://hooks.example.com/other")), None)]), 2);
+    assert_eq!(since(vec![registered(), disabled(DisabledBecause::Gone)]), 1);
+    assert_eq!(since(vec![registered(), disabled(DisabledBecause::Gone), WebhookEvent::WebhookEnabled {}]), 3);
+}
+
+#[test]
 fn a_disabled_one_can_be_enabled_tested_and_replayed_and_a_removed_one_cannot() {
     let off = || vec![registered(), disabled(DisabledBecause::Gone)];
     given(off()).accepts(EnableWebhook { webhook_id: WEBHOOK }, [WebhookEvent::WebhookEnabled {}]);

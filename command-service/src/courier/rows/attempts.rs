@@ -31,6 +31,10 @@ pub enum Next {
     Again {
         due_at: DateTime<Utc>,
     },
+    /// It was posted to where nothing is sent any more: it is tried again as if for the first time.
+    Anew {
+        due_at: DateTime<Utc>,
+    },
     /// It waits for whoever enables the webhook again.
     Gone {
         due_at: DateTime<Utc>,
@@ -45,34 +49,35 @@ impl Next {
     const fn word(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
-            Self::Again { .. } | Self::Failed => "failed",
+            Self::Again { .. } | Self::Anew { .. } | Self::Failed => "failed",
             Self::Gone { .. } => "gone",
             Self::Abandoned => "abandoned",
         }
     }
 }
 
-/// Since when everything fails, if nothing arrived since this event was first tried.
+/// Since when everything fails, if nothing arrived since this event was tried before. Only what is refused while others arrive is
+/// refused alone: an arrival long ago, or one that was under way when a receiver went down, says nothing of it now.
 pub async fn failing_since(
     pool: &PgPool,
     endpoint: &Endpoint,
     delivery: &Delivery,
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    let first = delivery.first_tried_at.unwrap_or(now);
+    let (first, last) = (delivery.first_tried_at.unwrap_or(now), delivery.last_tried_at.unwrap_or(now));
     let since: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(
         "select failing_since from engine.webhook_endpoints
          where organization_id = $1 and webhook_id = $2 and (last_success_at is null or last_success_at < $3)",
     )
     .bind(endpoint.organization.0)
     .bind(endpoint.webhook.0)
-    .bind(first)
+    .bind(last)
     .fetch_optional(pool)
     .await?;
     Ok(since.map(|since| since.unwrap_or(first)))
 }
 
-/// Writes an attempt and what follows from it, in one step.
+/// Writes an attempt and what follows from it, in one step; nothing of a webhook that was removed meanwhile.
 pub async fn record(
     pool: &PgPool,
     endpoint: &Endpoint,
@@ -82,8 +87,17 @@ pub async fn record(
 ) -> Result<(), sqlx::Error> {
     let (organization, webhook) = endpoint.key();
     let mut transaction = transaction::begin(pool).await?;
+    let known =
+        sqlx::query("select from engine.webhook_endpoints where organization_id = $1 and webhook_id = $2 for update")
+            .bind(organization)
+            .bind(webhook)
+            .fetch_optional(&mut *transaction)
+            .await?;
+    if known.is_none() {
+        return Ok(());
+    }
     let next_at = match next {
-        Next::Again { due_at } => Some(*due_at),
+        Next::Again { due_at } | Next::Anew { due_at } => Some(*due_at),
         Next::Delivered | Next::Gone { .. } | Next::Failed | Next::Abandoned => None,
     };
     let posted = &attempt.posted;
@@ -108,35 +122,54 @@ pub async fn record(
     .bind(next_at)
     .execute(&mut *transaction)
     .await?;
-    match next {
+    let concerned = match next {
         Next::Again { due_at } | Next::Gone { due_at } => {
             sqlx::query(
                 "update engine.webhook_deliveries
-                 set attempts = $4, first_tried_at = coalesce(first_tried_at, $5), due_at = $6
-                 where organization_id = $1 and webhook_id = $2 and position = $3",
+                 set attempts = $5, first_tried_at = coalesce(first_tried_at, $6), last_tried_at = $6, due_at = $7
+                 where organization_id = $1 and webhook_id = $2 and position = $3 and generation = $4",
             )
             .bind(organization)
             .bind(webhook)
             .bind(delivery.position)
+            .bind(delivery.generation)
             .bind(attempt.number)
             .bind(attempt.at)
             .bind(due_at)
             .execute(&mut *transaction)
-            .await?;
+            .await?
         }
-        Next::Delivered | Next::Failed | Next::Abandoned => {
+        Next::Anew { due_at } => {
             sqlx::query(
-                "delete from engine.webhook_deliveries where organization_id = $1 and webhook_id = $2 and position = $3",
+                "update engine.webhook_deliveries
+                 set attempts = 0, first_tried_at = null, last_tried_at = null, generation = default, due_at = $5
+                 where organization_id = $1 and webhook_id = $2 and position = $3 and generation = $4",
             )
             .bind(organization)
             .bind(webhook)
             .bind(delivery.position)
+            .bind(delivery.generation)
+            .bind(due_at)
             .execute(&mut *transaction)
-            .await?;
+            .await?
         }
-    }
-    if !delivery.is_test() {
-        let arrived = *next == Next::Delivered;
+        Next::Delivered | Next::Failed | Next::Abandoned => {
+            sqlx::query(
+                "delete from engine.webhook_deliveries
+                 where organization_id = $1 and webhook_id = $2 and position = $3 and generation = $4",
+            )
+            .bind(organization)
+            .bind(webhook)
+            .bind(delivery.position)
+            .bind(delivery.generation)
+            .execute(&mut *transaction)
+            .await?
+        }
+    };
+    let arrived = *next == Next::Delivered;
+    // A failure of before says nothing of how it is now.
+    let counts = concerned.rows_affected() > 0 && !matches!(next, Next::Anew { .. });
+    if !delivery.is_test() && (arrived || counts) {
         sqlx::query(
             "update engine.webhook_endpoints
              set last_success_at = case when $3 then $4 else last_success_at end,

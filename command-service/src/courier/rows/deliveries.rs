@@ -15,8 +15,11 @@ use crate::quarantine;
 pub struct Delivery {
     pub position: i64,
     pub stream_id: Uuid,
+    /// What becomes of this attempt says nothing about the same event in another generation.
+    pub generation: Uuid,
     pub attempts: i32,
     pub first_tried_at: Option<DateTime<Utc>>,
+    pub last_tried_at: Option<DateTime<Utc>>,
 }
 
 impl Delivery {
@@ -43,7 +46,6 @@ pub async fn standing(pool: &PgPool, endpoint: &Endpoint) -> Result<(i64, i64), 
 /// Has events wait and moves on, in one step; nothing if the webhook was taken over or set back meanwhile.
 pub async fn take_in(
     pool: &PgPool,
-    holder: Uuid,
     endpoint: &Endpoint,
     position: i64,
     complete: i64,
@@ -52,7 +54,7 @@ pub async fn take_in(
 ) -> Result<(), sqlx::Error> {
     let take_in = format!(
         "with moved as (
-             update engine.webhook_endpoints set position = $5
+             update engine.webhook_endpoints set position = $5, next_due_at = least(next_due_at, $9)
              where {} and organization_id = $1 and webhook_id = $2 and holder = $3 and position = $4 and enabled
              returning organization_id, webhook_id
          )
@@ -65,7 +67,7 @@ pub async fn take_in(
     sqlx::query(&take_in)
         .bind(endpoint.organization.0)
         .bind(endpoint.webhook.0)
-        .bind(holder)
+        .bind(endpoint.claim)
         .bind(position)
         .bind(complete)
         .bind(shown.iter().map(|one| one.position).collect::<Vec<_>>())
@@ -90,7 +92,8 @@ pub async fn due(
         return Ok(Vec::new());
     }
     let due = format!(
-        "select position, stream_id, attempts, first_tried_at from engine.webhook_deliveries waiting
+        "select position, stream_id, generation, attempts, first_tried_at, last_tried_at
+         from engine.webhook_deliveries waiting
          where {} and organization_id = $1 and webhook_id = $2 and due_at <= $4 and (position < 0 or $3)
              and stream_id <> all($5)
              and not exists (
@@ -116,19 +119,23 @@ fn delivery(row: &PgRow) -> Result<Delivery, sqlx::Error> {
     Ok(Delivery {
         position: row.try_get("position")?,
         stream_id: row.try_get("stream_id")?,
+        generation: row.try_get("generation")?,
         attempts: row.try_get("attempts")?,
         first_tried_at: row.try_get("first_tried_at")?,
+        last_tried_at: row.try_get("last_tried_at")?,
     })
 }
 
 /// What is not wanted any more waits no longer.
 pub async fn drop_delivery(pool: &PgPool, endpoint: &Endpoint, delivery: &Delivery) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "delete from engine.webhook_deliveries where organization_id = $1 and webhook_id = $2 and position = $3",
+        "delete from engine.webhook_deliveries
+         where organization_id = $1 and webhook_id = $2 and position = $3 and generation = $4",
     )
     .bind(endpoint.organization.0)
     .bind(endpoint.webhook.0)
     .bind(delivery.position)
+    .bind(delivery.generation)
     .execute(pool)
     .await
     .map(|_| ())
@@ -142,12 +149,13 @@ pub async fn postpone(
     due_at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update engine.webhook_deliveries set due_at = $4
-         where organization_id = $1 and webhook_id = $2 and position = $3",
+        "update engine.webhook_deliveries set due_at = $5
+         where organization_id = $1 and webhook_id = $2 and position = $3 and generation = $4",
     )
     .bind(endpoint.organization.0)
     .bind(endpoint.webhook.0)
     .bind(delivery.position)
+    .bind(delivery.generation)
     .bind(due_at)
     .execute(pool)
     .await

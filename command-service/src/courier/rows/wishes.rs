@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::secrets;
 use crate::{Engine, Fault};
 
-/// Brings the courier's row to what the webhook's own stream says; repeating it changes nothing.
+/// Brings the courier's rows to what the webhook's own stream says; repeating it changes nothing.
 pub async fn follow(engine: &Engine, organization: OrganizationId, webhook: WebhookId) -> Result<(), Fault> {
     let pool = engine.store().pool();
     let state: Webhook = engine.state(organization, webhook.0).await?;
@@ -37,8 +37,8 @@ pub async fn follow(engine: &Engine, organization: OrganizationId, webhook: Webh
     .bind(webhook.to_string())
     .execute(&mut *transaction)
     .await?;
-    let was: Option<bool> = sqlx::query_scalar(
-        "select enabled from engine.webhook_endpoints
+    let known: Option<i64> = sqlx::query_scalar(
+        "select version from engine.webhook_endpoints
          where organization_id = $1 and webhook_id = $2 and version < $3 for update",
     )
     .bind(organization.0)
@@ -46,23 +46,27 @@ pub async fn follow(engine: &Engine, organization: OrganizationId, webhook: Webh
     .bind(state.version)
     .fetch_optional(&mut *transaction)
     .await?;
-    if let Some(was) = was {
+    if let Some(known) = known {
+        let anew = state.since > known;
         sqlx::query(
             "update engine.webhook_endpoints set enabled = $3, version = $4,
-                 failing_since = case when $5 then null else failing_since end
+                 failing_since = case when $5 then null else failing_since end,
+                 next_due_at = case when $5 then least(next_due_at, $6) else next_due_at end
              where organization_id = $1 and webhook_id = $2",
         )
         .bind(organization.0)
         .bind(webhook.0)
         .bind(enabled)
         .bind(state.version)
-        .bind(enabled && !was)
+        .bind(anew)
+        .bind(engine.clock().now())
         .execute(&mut *transaction)
         .await?;
-        if enabled && !was {
-            // What waits has all its attempts again.
+        if anew {
+            // It points elsewhere or was enabled: what waits has all its attempts again.
             sqlx::query(
-                "update engine.webhook_deliveries set attempts = 0, first_tried_at = null, due_at = $3
+                "update engine.webhook_deliveries
+                 set attempts = 0, first_tried_at = null, last_tried_at = null, generation = default, due_at = $3
                  where organization_id = $1 and webhook_id = $2 and position > 0",
             )
             .bind(organization.0)
@@ -102,7 +106,7 @@ pub async fn replay(
     // What waits from there on is taken from the feed again, so that it comes in its order.
     sqlx::query(
         "with back as (
-             update engine.webhook_endpoints set position = least(position, $4 - 1), replayed = $3
+             update engine.webhook_endpoints set position = least(position, $4 - 1), replayed = $3, is_full = false
              where organization_id = $1 and webhook_id = $2 and replayed <> $3
              returning organization_id, webhook_id
          )
@@ -128,11 +132,15 @@ pub async fn test(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into engine.webhook_deliveries (organization_id, webhook_id, position, stream, stream_id, due_at)
-         select $1, $2, -$3, 'webhook', $4, $5
-         from engine.webhook_endpoints where organization_id = $1 and webhook_id = $2
-             and not exists (select from engine.webhook_attempts sent
-                             where sent.organization_id = $1 and sent.webhook_id = $2 and sent.position = -$3)
+        "with asked as (
+             update engine.webhook_endpoints set next_due_at = least(next_due_at, $5)
+             where organization_id = $1 and webhook_id = $2
+                 and not exists (select from engine.webhook_attempts sent
+                                 where sent.organization_id = $1 and sent.webhook_id = $2 and sent.position = -$3)
+             returning organization_id, webhook_id
+         )
+         insert into engine.webhook_deliveries (organization_id, webhook_id, position, stream, stream_id, due_at)
+         select organization_id, webhook_id, -$3, 'webhook', $4, $5 from asked
          on conflict do nothing",
     )
     .bind(organization.0)
