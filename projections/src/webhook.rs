@@ -31,6 +31,11 @@ pub struct WebhookRow {
     pub disabled_because: Option<String>,
     pub disabled_at: Option<DateTime<Utc>>,
     pub registered_at: DateTime<Utc>,
+    /// Who registered it: `token:…`, `session:…` or `operator`.
+    pub registered_by: String,
+    /// Who last changed where it points or what it is sent.
+    pub changed_by: Option<String>,
+    pub changed_at: Option<DateTime<Utc>>,
     /// When the secret that signs was made.
     pub secret_since: DateTime<Utc>,
     /// Until when the secret before signs too.
@@ -46,7 +51,7 @@ fn names(types: &[events::webhook::TypeName]) -> String {
 impl ReadModel for Webhooks {
     type Row = WebhookRow;
     const NAME: &'static str = "webhook";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("webhook_id", "uuid not null"),
         ("organization_id", "uuid not null"),
@@ -58,6 +63,9 @@ impl ReadModel for Webhooks {
         ("disabled_because", "text"),
         ("disabled_at", "timestamptz"),
         ("registered_at", "timestamptz not null"),
+        ("registered_by", "text not null"),
+        ("changed_by", "text"),
+        ("changed_at", "timestamptz"),
         ("secret_since", "timestamptz not null"),
         ("former_secret_until", "timestamptz"),
         ("version", "bigint not null"),
@@ -82,6 +90,9 @@ impl ReadModel for Webhooks {
                 disabled_because: None,
                 disabled_at: None,
                 registered_at: event.recorded_at,
+                registered_by: event.metadata.actor.clone(),
+                changed_by: None,
+                changed_at: None,
                 secret_since: event.recorded_at,
                 former_secret_until: None,
                 version: 0,
@@ -91,6 +102,8 @@ impl ReadModel for Webhooks {
                 row.url = url.map_or(row.url, String::from);
                 row.description = description.map(String::from).or(row.description);
                 row.types = types.map_or(row.types, |types| names(&types));
+                row.changed_by = Some(event.metadata.actor.clone());
+                row.changed_at = Some(event.recorded_at);
                 row
             }
             WebhookEvent::WebhookSecretRotated { former_until, .. } => {
@@ -195,6 +208,10 @@ pub async fn attempts(
 ) -> Result<Page<AttemptView>, QueryError> {
     let mut query = select("select attempt.* from engine.webhook_attempts attempt where true");
     and(&mut query, "attempt.webhook_id = ", Some(webhook));
+    if outcome.as_ref().is_some_and(|outcome| outcome != "delivered") {
+        // Said in so many words, so that the index of what did not arrive serves.
+        query.push(" and attempt.outcome <> 'delivered'");
+    }
     and(&mut query, "attempt.outcome = ", outcome);
     page(connection, query, &Sort::instant("at", "attempt_id").descending(), paging).await
 }

@@ -84,6 +84,11 @@ pub struct Webhook {
     pub disabled_because: Option<String>,
     pub disabled_at: Option<Instant>,
     pub registered_at: Instant,
+    /// Who registered it: `token:…` (an access token, by its id), `session:…` or `operator`.
+    pub registered_by: String,
+    /// Who last changed where it points or what it is sent; null: nobody.
+    pub changed_by: Option<String>,
+    pub changed_at: Option<Instant>,
     /// When the secret that signs was made.
     pub secret_since: Instant,
     /// Until when the secret before signs too.
@@ -137,6 +142,9 @@ impl From<WebhookView> for Webhook {
             disabled_because: row.disabled_because,
             disabled_at: row.disabled_at.map(Instant),
             registered_at: Instant(row.registered_at),
+            registered_by: row.registered_by,
+            changed_by: row.changed_by,
+            changed_at: row.changed_at.map(Instant),
             secret_since: Instant(row.secret_since),
             former_secret_until: row.former_secret_until.map(Instant),
             sent_up_to: position,
@@ -178,6 +186,9 @@ impl Listed for Webhook {
         "disabled_because",
         "disabled_at",
         "registered_at",
+        "registered_by",
+        "changed_by",
+        "changed_at",
         "sent_up_to",
         "waiting",
         "last_success_at",

@@ -244,7 +244,7 @@ fn first_lines(file: &Path) -> Vec<i64> {
 }
 
 /// Whether a program is there; a run of CI must have it.
-fn there(program: &str) -> bool {
+pub fn there(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     let required = std::env::var_os("PROPTY_REQUIRE_CONSUMERS").is_some() || std::env::var_os("CI").is_some();
     assert!(there || !required, "{program} is missing, and with it a documented consumer cannot be shown to work");

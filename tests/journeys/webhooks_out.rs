@@ -17,7 +17,10 @@ use poem::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{Client, Options, World};
+use crate::{
+    events::there,
+    world::{Client, Options, World},
+};
 
 /// How often propty is killed under what is being sent.
 const KILLS: usize = 4;
@@ -100,6 +103,11 @@ async fn insist(client: &Client, name: &str, body: &Value) {
     }
 }
 
+/// Whether it names who acted.
+fn is_somebody(name: &Value) -> bool {
+    name.as_str().and_then(|name| name.split_once(':')).is_some_and(|(_, id)| Uuid::parse_str(id).is_ok())
+}
+
 /// Whether the script of the documentation believes it.
 fn is_believed(secret: &str, got: &Got, body: &[u8]) -> bool {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/consumers/verify_webhook.py");
@@ -167,7 +175,7 @@ async fn everything_arrives_at_least_once_and_in_order_whatever_is_killed() {
     assert_eq!(arrived(&log), wanted, "each at least once, and each aggregate's in its order");
 
     let one = got(&log).into_iter().last().expect("a webhook");
-    if Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success()) {
+    if there("python3") {
         assert!(is_believed(secret, &one, &one.body));
         assert!(!is_believed(secret, &one, b"{}"), "another body");
         assert!(!is_believed("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &one, &one.body), "another secret");
@@ -178,6 +186,10 @@ async fn everything_arrives_at_least_once_and_in_order_whatever_is_killed() {
     until("the test arrives", || got(&log).iter().any(|one| one.event["type"] == "org.propty.webhook.test.v1")).await;
     let shown = manager.until(&path, nothing_waits).await;
     assert_eq!((&shown["state"], &shown["types"]), (&json!("Enabled"), &json!(["unit.*"])));
+    assert_eq!((is_somebody(&shown["registered_by"]), &shown["changed_by"]), (true, &Value::Null));
+    manager.command("ChangeWebhook", &json!({ "webhook_id": id, "description": "Accounting" })).await;
+    let shown = manager.until(&path, |webhook| webhook["description"] == "Accounting").await;
+    assert_eq!(shown["changed_by"], shown["registered_by"]);
     let deliveries = format!("/v1/webhooks/{id}/deliveries");
     let attempts = manager.until_list(&deliveries, |list| {
         list.iter().any(|one| one["event_type"] == "org.propty.webhook.test.v1" && one["outcome"] == "delivered")
@@ -228,6 +240,13 @@ async fn what_is_not_on_the_public_internet_is_refused_when_it_is_registered() {
     let made = manager.post("/v1/webhooks", &body("https://hooks.example.com/")).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let id = &made.body["webhook_id"];
+    for _ in 1..20 {
+        assert_eq!(manager.post("/v1/webhooks", &body("https://hooks.example.com/")).await.status, 201);
+    }
+    let one_more = manager.post("/v1/webhooks", &body("https://hooks.example.com/")).await;
+    assert_eq!((one_more.status, one_more.problem()), (409, "too-many-webhooks"), "{}", one_more.text);
+    let elsewhere = world.second.manager.post("/v1/webhooks", &body("https://hooks.example.com/")).await;
+    assert_eq!(elsewhere.status, 201, "{}", elsewhere.text);
     for change in [json!({ "url": "https://192.168.1.1/" }), json!({ "types": ["no.such"] })] {
         let mut change = change;
         change["webhook_id"] = id.clone();
