@@ -34,5 +34,7 @@ mod setups;
 mod texting;
 mod texts;
 mod webhooks;
+mod webhooks_faults;
+mod webhooks_limits;
 mod webhooks_trouble;
 mod world;

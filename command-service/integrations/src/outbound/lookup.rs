@@ -86,7 +86,7 @@ mod tests {
         while !state.1 {
             state = changed.wait(state).expect("a state");
         }
-        Ok(vec![([192, 0, 2, 1], 0).into()])
+        Ok("192.0.2.1:0".to_socket_addrs()?.collect())
     }
 
     #[tokio::test]
