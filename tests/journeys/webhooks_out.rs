@@ -245,8 +245,6 @@ async fn what_is_not_on_the_public_internet_is_refused_when_it_is_registered() {
     }
     let one_more = manager.post("/v1/webhooks", &body("https://hooks.example.com/")).await;
     assert_eq!((one_more.status, one_more.problem()), (409, "too-many-webhooks"), "{}", one_more.text);
-    let elsewhere = world.second.manager.post("/v1/webhooks", &body("https://hooks.example.com/")).await;
-    assert_eq!(elsewhere.status, 201, "{}", elsewhere.text);
     for change in [json!({ "url": "https://192.168.1.1/" }), json!({ "types": ["no.such"] })] {
         let mut change = change;
         change["webhook_id"] = id.clone();
