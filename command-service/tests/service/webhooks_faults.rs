@@ -123,6 +123,7 @@ async fn writing_an_attempt_and_following_the_webhook_wait_for_each_other_in_one
     following.commit().await.expect("an end");
     until("it is written", async || world.waiting().await == 0).await;
     assert_eq!(world.outcomes().await, [("delivered".to_owned(), Some(200), 1)]);
+    assert_eq!(receiver.got().len(), 1, "whoever loses a deadlock posts again");
 }
 
 #[tokio::test]
