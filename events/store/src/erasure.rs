@@ -1,6 +1,9 @@
 //! What an erasure has to leave: no key, and nothing readable in any table. Checked here without trusting whoever did it.
 
-use std::{collections::BTreeSet, sync::Arc};
+pub mod list;
+mod search;
+
+use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use events::{OrganizationId, Purpose, ResidentEvent, resident::Retained};
@@ -8,10 +11,10 @@ use serde_json::Value;
 use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
-use crate::{AppendError, Store, Subscription};
+use crate::AppendError;
 
-/// Events that are opened at once.
-const PAGE: i64 = 1000;
+pub use search::{Needles, readable, search, search_sealed};
+
 /// Where what belongs to no organization is kept.
 const INSTALLATION: OrganizationId = OrganizationId(Uuid::nil());
 /// Fields of a resident's own streams that must never be text in the clear.
@@ -38,51 +41,15 @@ fn left(place: impl Into<String>, what: impl Into<String>) -> Leftover {
     Leftover { place: place.into(), what: what.into() }
 }
 
-/// Texts to be looked for, in lower case, and as binary columns show them. `Debug` does not show them.
-#[derive(Clone, Default)]
-pub struct Needles {
-    texts: Vec<String>,
-    shown: Vec<String>,
-}
-
-impl std::fmt::Debug for Needles {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Needles").field("texts", &self.texts.len()).finish_non_exhaustive()
-    }
-}
-
-impl Needles {
-    /// Blank lines are none.
-    pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let texts: Vec<String> =
-            texts.into_iter().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty()).collect();
-        let hex = |text: &String| {
-            use std::fmt::Write;
-            text.bytes().fold(String::new(), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
-        };
-        let shown = texts.iter().cloned().chain(texts.iter().map(hex)).collect();
-        Self { texts, shown }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.texts.is_empty()
-    }
-
-    fn are_in(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
-        self.texts.iter().any(|needle| text.contains(needle.as_str()))
-    }
-}
-
-/// The streams that a resident wrote to themselves: the addresses that they came from are sealed under these.
+/// The streams under whose ids the resident's evidence is sealed beside what is sealed under their own: those that they wrote to
+/// themselves, for the addresses that they came from, and the readings of the audit trail by one of their numbers, made before
+/// the last word of the erasure.
 pub async fn own_streams(
     pool: &PgPool,
     organization: OrganizationId,
     resident: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
+    let consent = Uuid::new_v5(&resident, b"sms-consent");
     let found: Vec<String> = sqlx::query_scalar(
         "with own as (
              select distinct aggregate_id from log.events
@@ -93,17 +60,55 @@ pub async fn own_streams(
          union
          select aggregate_id from log.events
          where organization_id = $1 and aggregate_type in ('payment', 'autopay', 'sms-consent')
-             and metadata ->> 'actor' in (select 'session:' || aggregate_id from own)",
+             and metadata ->> 'actor' in (select 'session:' || aggregate_id from own)
+         union
+         select aggregate_id from log.events
+         where organization_id = $1 and aggregate_type = 'audit-read'
+             and payload #>> '{AuditTrailRead,subject,Number,number_key}' in (
+                 select payload -> event_type ->> 'number_key' from log.events
+                 where aggregate_type = 'sms-consent' and stream_key = $3)
+             and recorded_at <= (
+                 select max(recorded_at) from log.events
+                 where aggregate_type = 'resident' and stream_key = $4 and event_type = 'ResidentErased')",
     )
     .bind(organization.0)
     .bind(resident.to_string())
+    .bind(format!("{organization}/{consent}"))
+    .bind(format!("{organization}/{resident}"))
     .fetch_all(pool)
     .await?;
-    let consent = Uuid::new_v5(&resident, b"sms-consent");
     let mut streams: Vec<Uuid> = found.iter().filter_map(|id| id.parse().ok()).chain([consent]).collect();
     streams.sort_unstable();
     streams.dedup();
     Ok(streams)
+}
+
+/// Texts that came from numbers that nobody was known to have.
+pub async fn unknown_senders(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    let found: Vec<String> = sqlx::query_scalar(
+        "select distinct aggregate_id from log.events where organization_id = $1 and aggregate_type = 'inbound-text'",
+    )
+    .bind(INSTALLATION.0)
+    .fetch_all(pool)
+    .await?;
+    Ok(found.iter().filter_map(|id| id.parse().ok()).collect())
+}
+
+/// Which of these residents were erased, as of now: whatever position somebody reads at.
+pub async fn erased_among(
+    pool: &PgPool,
+    organization: OrganizationId,
+    residents: &[Uuid],
+) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    let keys: Vec<String> = residents.iter().map(|id| format!("{organization}/{id}")).collect();
+    let found: Vec<String> = sqlx::query_scalar(
+        "select distinct aggregate_id from log.events
+         where aggregate_type = 'resident' and stream_key = any($1) and event_type = 'ResidentErased'",
+    )
+    .bind(keys)
+    .fetch_all(pool)
+    .await?;
+    Ok(found.iter().filter_map(|id| id.parse().ok()).collect())
 }
 
 /// The erased residents, or one.
@@ -175,7 +180,7 @@ pub async fn keys(pool: &PgPool, erasure: &Erasure, today: NaiveDate) -> Result<
         found.extend(open.iter().map(|stream| {
             left(
                 "vault.data_keys",
-                format!("the key of the addresses on the resident's own stream {stream} is still there"),
+                format!("the key of an address or a number of the resident on the stream {stream} is still there"),
             )
         }));
     }
@@ -211,109 +216,5 @@ fn in_the_clear(value: &Value) -> bool {
         }),
         Value::Array(list) => list.iter().any(in_the_clear),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
-/// Looks for texts in every row of every table, as it is stored.
-pub async fn search(pool: &PgPool, needles: &Needles) -> Result<Vec<Leftover>, sqlx::Error> {
-    // The queue of the sequencer and its partitions belong to tables that are looked at.
-    let tables: Vec<String> = sqlx::query_scalar(
-        "select format('%I.%I', space.nspname, known.relname) from pg_class known
-         join pg_namespace space on space.oid = known.relnamespace
-         where known.relkind in ('r', 'p') and not known.relispartition
-             and (space.nspname in ('log', 'engine', 'vault') or space.nspname like 'rm\\_%')
-             and has_table_privilege(known.oid, 'select') order by 1",
-    )
-    .fetch_all(pool)
-    .await?;
-    let mut found = Vec::new();
-    for table in tables {
-        let rows: Vec<(String, Value)> = sqlx::query_as(&format!(
-            "select one.tableoid::regclass || ' ' || one.ctid, row_to_json(one) from {table} one
-             where exists (select from unnest($1::text[]) needle where strpos(lower(one::text), needle) > 0)"
-        ))
-        .bind(&needles.shown)
-        .fetch_all(pool)
-        .await?;
-        for (place, row) in rows {
-            let has = |value: &Value| {
-                let text = value.to_string().to_lowercase();
-                needles.shown.iter().any(|needle| text.contains(needle.as_str()))
-            };
-            let columns: Vec<&str> = row
-                .as_object()
-                .into_iter()
-                .flatten()
-                .filter(|(_, value)| has(value))
-                .map(|(name, _)| &**name)
-                .collect();
-            found.push(left(place, format!("one of the texts stands in {}", columns.join(", "))));
-        }
-    }
-    Ok(found)
-}
-
-/// Looks for texts in what the keys that are left still open: other people's fields, unknown senders' texts, raw notices.
-pub async fn search_sealed(
-    store: &Arc<Store>,
-    erasure: &Erasure,
-    needles: &Needles,
-    progress: &mut (dyn FnMut(i64) + Send),
-) -> Result<Vec<Leftover>, AppendError> {
-    let mut found = Vec::new();
-    let reader = Subscription::new("erasure", store.clone());
-    let mut after = 0;
-    loop {
-        let page = reader.page(after, PAGE).await?;
-        if page.end == after {
-            break;
-        }
-        after = page.end;
-        progress(after);
-        for event in &page.events {
-            if event.organization == erasure.organization || event.organization == INSTALLATION {
-                let mut readable = Vec::new();
-                opened(&event.payload, erasure, &mut readable);
-                if readable.iter().any(|text| needles.are_in(text)) {
-                    let place = format!("log.events {}, sealed", event.reference());
-                    found.push(left(place, "one of the texts can be opened with a key that is still there"));
-                }
-            }
-        }
-    }
-    let webhooks: Vec<(String, String, Vec<u8>)> =
-        sqlx::query_as("select provider, external_id, body from engine.webhooks where body <> ''")
-            .fetch_all(store.pool())
-            .await?;
-    for (provider, id, body) in webhooks {
-        let raw = store.keyring().open_raw(&provider, &body).await?;
-        if needles.are_in(&String::from_utf8_lossy(&raw)) || needles.are_in(&form_text(&raw)) {
-            found.push(left(format!("engine.webhooks {provider} {id}, sealed"), "one of the texts can be opened"));
-        }
-    }
-    Ok(found)
-}
-
-/// A form's text with the two signs decoded that addresses and numbers have.
-fn form_text(raw: &[u8]) -> String {
-    String::from_utf8_lossy(raw).replace("%40", "@").replace("%2B", "+")
-}
-
-/// What is opened, but for what the resident's own evidence is kept for.
-fn opened(value: &Value, erasure: &Erasure, texts: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => match map.get("$clear") {
-            Some(clear) => {
-                let is = |name: &str, wanted: &str| clear.get(name).and_then(Value::as_str) == Some(wanted);
-                let own = is("subject", &erasure.resident.to_string());
-                let held = erasure.retained.iter().any(|kept| is("purpose", kept.purpose.name()));
-                if !(own && held) {
-                    texts.push(clear.to_string());
-                }
-            }
-            None => map.values().for_each(|inner| opened(inner, erasure, texts)),
-        },
-        Value::Array(list) => list.iter().for_each(|inner| opened(inner, erasure, texts)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -1,7 +1,7 @@
 //! Who holds the master keys: files, the environment, or a service that never gives them away.
 
 use std::{
-    fmt,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
 };
@@ -59,7 +59,8 @@ pub enum KeyServiceError {
 pub const CURRENT: &str = "master.key";
 /// The key that a rotation goes to.
 pub const NEXT: &str = "master.key.next";
-/// The key that a rotation came from; it may be removed.
+/// How files with keys that rotations came from begin; they may be removed. Each has its key's id in its name, so that none takes
+/// another's place.
 pub const FORMER: &str = "master.key.former";
 
 /// Keys in memory, from the environment or from files of a folder, which is looked into again when an unknown key is asked for.
@@ -105,8 +106,47 @@ impl LocalKeys {
 }
 
 fn read(folder: &Path) -> Result<Vec<MasterKey>, MasterKeyError> {
-    let paths = [CURRENT, NEXT, FORMER].map(|name| folder.join(name));
+    let mut paths = vec![folder.join(CURRENT), folder.join(NEXT)];
+    let mut former = match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, io::Error>>()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
+        Err(error) => return Err(error.into()),
+    };
+    former.retain(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(FORMER)));
+    former.sort_unstable();
+    paths.extend(former);
     paths.iter().filter_map(|path| MasterKey::load(path).transpose()).collect()
+}
+
+/// Puts the next key of a folder in the place of the current one, which is set aside under its own name. At no moment is there no
+/// current key, and nothing is ever overwritten: with any other key than `to` waiting, everything stays where it is.
+pub fn settle(folder: &Path, to: &str) -> Result<(), MasterKeyError> {
+    let [current, next] = [CURRENT, NEXT].map(|name| folder.join(name));
+    let is = |path: &Path| Ok::<_, MasterKeyError>(MasterKey::load(path)?.map(|key| key.id().to_owned()));
+    let (now, waiting) = (is(&current)?, is(&next)?);
+    if now.as_deref() == Some(to) {
+        return Ok(());
+    }
+    if waiting.as_deref() != Some(to) {
+        return Err(MasterKeyError::Elsewhere(to.to_owned()));
+    }
+    if let Some(former) = now {
+        let aside = folder.join(former_name(&former));
+        match fs::hard_link(&current, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is(&aside)?.as_ref() == Some(&former) => {}
+            done => done?,
+        }
+        fs::File::open(folder)?.sync_all()?;
+    }
+    fs::rename(&next, &current)?;
+    fs::File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+/// The file that a former key is set aside in.
+pub fn former_name(id: &str) -> String {
+    // As the id is written in URLs: it is part of a file's name.
+    format!("{FORMER}-{}", id.replace('/', "_").replace('+', "-"))
 }
 
 impl KeyService for LocalKeys {

@@ -58,6 +58,10 @@ pub enum KeyError {
     UnfinishedRotation(String),
     #[error("the master key {0} was replaced before and is not taken again; make a new one")]
     Retired(String),
+    #[error(
+        "the master key is being replaced by somebody else at this moment; let them end, and look with `propty keys status`"
+    )]
+    Rotating,
     #[error(transparent)]
     Service(#[from] KeyServiceError),
     #[error(transparent)]
@@ -104,6 +108,13 @@ impl Keyring {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&tag.as_ref()[..16]);
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+
+    /// A keyed hash of some bytes for one use, by which they can be compared and not guessed.
+    pub fn mac(&self, usage: &str, bytes: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(hmac::sign(&self.root.mac_key(usage), bytes).as_ref());
+        out
     }
 
     /// Who holds the master keys.
@@ -225,6 +236,18 @@ impl Keyring {
         .await?;
         self.cached().retain(|name, _| name.subject != subject);
         Ok(())
+    }
+
+    /// The purposes for which a subject's keys are destroyed, and none can be made again.
+    pub async fn destroyed(&self, organization: OrganizationId, subject: Uuid) -> Result<Vec<Purpose>, KeyError> {
+        let names: Vec<String> = sqlx::query_scalar(
+            "select purpose from vault.data_keys where organization_id = $1 and subject = $2 and wrapped is null",
+        )
+        .bind(organization.0)
+        .bind(subject)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Purpose::ALL.into_iter().filter(|purpose| names.iter().any(|name| name == purpose.name())).collect())
     }
 
     async fn keys(&self, mut names: Vec<KeyName>, create: bool) -> Result<HashMap<KeyName, DataKey>, KeyError> {

@@ -1,12 +1,15 @@
 //! The master key: wraps data keys, signing keys and the installation's root.
 
-use std::{fmt, fs, io, path::Path};
+use std::{fmt, fs, io, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::{
     aead, digest, hmac,
     rand::{SecureRandom, SystemRandom},
 };
+
+/// A key that has no name after so long will never have one.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// 32 secret bytes, from a file or the environment. Whoever holds it can read sealed fields.
 #[derive(Clone)]
@@ -22,6 +25,8 @@ pub enum MasterKeyError {
     Malformed,
     #[error("the master key file cannot be used")]
     File(#[from] io::Error),
+    #[error("the master key {0} is in none of the files that it should be in; nothing was moved")]
+    Elsewhere(String),
     #[error("the system gave no random bytes")]
     NoRandomness,
 }
@@ -67,6 +72,11 @@ impl MasterKey {
         file.sync_all()?;
         let linked = fs::hard_link(&fresh, path);
         fs::remove_file(&fresh)?;
+        if let Some(folder) = path.parent() {
+            sweep(folder)?;
+            // The name has to outlive a power cut before anything is wrapped by the key.
+            fs::File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?.sync_all()?;
+        }
         match linked {
             Ok(()) => Self::parse(&text),
             // Another process was first; its key is the key.
@@ -90,6 +100,20 @@ impl MasterKey {
     pub(crate) fn wrapping_key(&self) -> Option<aead::LessSafeKey> {
         aead::UnboundKey::new(&aead::AES_256_GCM, &self.bytes).ok().map(aead::LessSafeKey::new)
     }
+}
+
+/// Removes keys that a crash left before they had a name. What is young may be another process's, at this moment.
+fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let abandoned = name.to_str().is_some_and(|name| name.starts_with("master.") && name.contains(".new-"))
+            && entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > ABANDONED);
+        if abandoned {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for MasterKey {

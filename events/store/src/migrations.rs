@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "text_codes", include_str!("../../../schemas/sql/0013_text_codes.sql")),
     (14, "invoices_of", include_str!("../../../schemas/sql/0014_invoices_of.sql")),
     (15, "webhook_turns", include_str!("../../../schemas/sql/0015_webhook_turns.sql")),
+    (16, "erasures", include_str!("../../../schemas/sql/0016_erasures.sql")),
 ];
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! First the installation is told which key wraps from now on; from then on nothing new is wrapped by the former one. Then row after
 //! row is unwrapped by the key whose id stands beside it, and wrapped by the new one. Processes accept both until it is done.
 
-use sqlx::{PgPool, Row};
+use sqlx::{PgPool, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use crate::{Keyring, keyring::KeyError, root, signing};
@@ -27,6 +27,15 @@ pub struct Wrapping {
     /// Whether it wraps what is new.
     pub current: bool,
     pub keys: i64,
+}
+
+/// Keeps other rotations out for as long as it is held; refused when one is under way.
+pub async fn exclusively(pool: &PgPool) -> Result<Transaction<'static, Postgres>, KeyError> {
+    let mut transaction = crate::transaction::begin(pool).await?;
+    let alone: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtext('propty keys'))")
+        .fetch_one(&mut *transaction)
+        .await?;
+    if alone { Ok(transaction) } else { Err(KeyError::Rotating) }
 }
 
 /// Has the keys of this database wrapped by another master key, which must be at hand beside the present one. Goes on where an
@@ -60,7 +69,7 @@ pub async fn begin(keyring: &Keyring, pool: &PgPool, from: &str, to: &str) -> Re
     if former.iter().any(|former| former == to) {
         return Err(KeyError::Retired(to.to_owned()));
     }
-    sqlx::query(
+    let begun = sqlx::query(
         "update engine.installation set master_key_id = $2, rewrapping_from = $1,
              former_master_keys = array_append(former_master_keys, $1)
          where master_key_id = $1 and rewrapping_from is null",
@@ -69,6 +78,9 @@ pub async fn begin(keyring: &Keyring, pool: &PgPool, from: &str, to: &str) -> Re
     .bind(to)
     .execute(&mut *transaction)
     .await?;
+    if begun.rows_affected() != 1 {
+        return Err(KeyError::Rotating);
+    }
     transaction.commit().await?;
     keyring.refresh().await
 }
@@ -77,6 +89,10 @@ pub async fn begin(keyring: &Keyring, pool: &PgPool, from: &str, to: &str) -> Re
 pub async fn rewrap(keyring: &Keyring, pool: &PgPool, to: &str) -> Result<Rewrapped, KeyError> {
     let mut done = Rewrapped::default();
     loop {
+        // What is wrapped by a key that nobody was told of is lost with it.
+        if stage(pool).await?.0 != to {
+            return Err(KeyError::Rotating);
+        }
         let before = done;
         let mut after = Uuid::nil();
         while let Some((last, count)) = rewrap_some(keyring, pool, to, after).await? {

@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use event_store::{
-    KeyService, Keyring, LocalKeys, Store,
+    KeyService, Keyring, LocalKeys, MasterKey, Store,
     audit::{self, Known},
-    key_service::KeyServiceError,
+    key_service::{self, KeyServiceError},
     keyring::KeyError,
     positions::Positions,
     rotation::{self, Rewrapped, Wrapping},
@@ -197,6 +197,60 @@ async fn a_rotation_that_stops_anywhere_leaves_everything_readable_and_goes_on()
     }
     assert!(failures > 5, "it was interrupted at {failures} places only");
     house.is_whole(only(2)).await;
+}
+
+#[tokio::test]
+async fn of_two_rotations_at_once_one_says_that_it_lost_and_wraps_nothing() {
+    let house = House::new().await;
+    let pool = house.world.pool();
+    let three = || LocalKeys::new(master_key(1), vec![master_key(2), master_key(3)]);
+    let (one, other) =
+        (open(&house.world, three()).await.expect("keys"), open(&house.world, three()).await.expect("keys"));
+    rotation::begin(&one, pool, &id(1), &id(2)).await.expect("a beginning");
+    // It looked where things stand before the first began.
+    let lost = rotation::begin(&other, pool, &id(1), &id(3)).await;
+    assert!(matches!(lost, Err(KeyError::Rotating)), "{lost:?}");
+    let lost = rotation::rewrap(&other, pool, &id(3)).await;
+    assert!(matches!(lost, Err(KeyError::Rotating)), "{lost:?}");
+    let count = format!("select count(*) from vault.data_keys where master_key_id = '{}'", id(3));
+    assert_eq!(house.world.count(&count).await, 0, "wrapped by a key that nobody was told of");
+    rotation::rotate(&one, pool, &id(2)).await.expect("a rotation");
+    house.is_whole(only(2)).await;
+
+    let held = rotation::exclusively(pool).await.expect("a free lock");
+    let second = rotation::exclusively(pool).await;
+    assert!(matches!(second, Err(KeyError::Rotating)), "{second:?}");
+    drop(held);
+}
+
+#[test]
+fn files_of_keys_are_moved_only_when_they_are_those_that_are_meant_and_none_is_overwritten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, key: u8| {
+        std::fs::write(folder.path().join(name), crate::world::master_key_text(key)).expect("a key")
+    };
+    let key_in =
+        |name: &str| MasterKey::load(&folder.path().join(name)).expect("a file").map(|key| key.id().to_owned());
+    write("master.key", 1);
+    write("master.key.next", 2);
+    key_service::settle(folder.path(), &id(2)).expect("files in their places");
+    assert_eq!(key_in("master.key"), Some(id(2)));
+    assert_eq!(key_in(&key_service::former_name(&id(1))), Some(id(1)));
+    // Whoever was second in two rotations at once: its key is in place, and nothing waits.
+    key_service::settle(folder.path(), &id(2)).expect("nothing to do");
+    assert_eq!(
+        (key_in("master.key"), key_in("master.key.next")),
+        (Some(id(2)), None),
+        "the only key stays where it is"
+    );
+    write("master.key.next", 3);
+    assert!(key_service::settle(folder.path(), &id(4)).is_err(), "another key waits than the one that is meant");
+    assert_eq!((key_in("master.key"), key_in("master.key.next")), (Some(id(2)), Some(id(3))));
+    // An ordinary second rotation keeps the first one's former key, too.
+    key_service::settle(folder.path(), &id(3)).expect("files in their places");
+    let keys = LocalKeys::in_folder(folder.path()).expect("a folder").expect("keys");
+    assert_eq!(keys.first(), id(3));
+    assert!(keys.knows(&id(1)) && keys.knows(&id(2)), "a former key was overwritten");
 }
 
 #[tokio::test]
