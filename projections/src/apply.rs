@@ -2,12 +2,13 @@
 
 use std::{collections::HashMap, marker::PhantomData};
 
-use events::{Recorded, ResidentEvent};
+use events::Recorded;
 use futures_util::future::BoxFuture;
 use sqlx::{Executor, PgConnection, Row};
 use uuid::Uuid;
 
 use crate::{
+    erased::{Erased, empty, ends_evidence, erased_before, erased_resident, forgets, forgotten},
     generation::{Generation, Shape},
     model::{Column, FoldError, ReadModel},
 };
@@ -70,9 +71,12 @@ impl<M: ReadModel> Shape for Typed<M> {
         M::PERSONAL
     }
 
+    fn evidence(&self) -> Option<(&'static str, &'static [&'static str])> {
+        M::EVIDENCE
+    }
+
     fn concerns(&self, event: &Recorded) -> bool {
-        erased_resident(event).is_some_and(|_| M::PERSONAL.is_some())
-            || !matches!(M::keys(event), Ok(keys) if keys.is_empty())
+        (forgets::<M>() && erased_resident(event).is_some()) || !matches!(M::keys(event), Ok(keys) if keys.is_empty())
     }
 
     fn keys(&self, event: &Recorded) -> Vec<Uuid> {
@@ -87,10 +91,16 @@ impl<M: ReadModel> Shape for Typed<M> {
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
             // An erasure changes rows by resident instead of by key, so it splits the page.
-            for part in events.split_inclusive(|event| M::PERSONAL.is_some() && erased_resident(event).is_some()) {
+            for part in events.split_inclusive(|event| forgets::<M>() && erased_resident(event).is_some()) {
                 fold_part::<M>(connection, generation, part).await?;
-                if let (Some((resident, columns)), Some(last)) = (M::PERSONAL, part.last())
-                    && let Some(erased) = erased_resident(last)
+                let Some((last, erased)) = part.last().and_then(|last| Some((last, erased_resident(last)?))) else {
+                    continue;
+                };
+                if let Some((resident, columns)) = M::PERSONAL {
+                    empty(connection, generation, resident, columns, erased).await?;
+                }
+                if let Some((resident, columns)) = M::EVIDENCE
+                    && ends_evidence(last)
                 {
                     empty(connection, generation, resident, columns, erased).await?;
                 }
@@ -98,11 +108,6 @@ impl<M: ReadModel> Shape for Typed<M> {
             Ok(())
         })
     }
-}
-
-fn erased_resident(event: &Recorded) -> Option<Key> {
-    (event.event_type == "ResidentErased" && event.stream == <ResidentEvent as events::Event>::STREAM)
-        .then_some((event.organization.0, event.stream_id))
 }
 
 /// A row's place: ids are chosen by clients, so a key means something within its organization only.
@@ -136,7 +141,31 @@ async fn fold_part<M: ReadModel>(
     keys.sort_unstable();
     keys.dedup();
     let mut rows = load::<M>(connection, generation, &keys).await?;
-    let mut changed: HashMap<Key, Option<M::Row>> = HashMap::with_capacity(keys.len());
+    let waiting = stalled.clone();
+    let mut changed = fold_rows::<M>(connection, generation, (&touched, rows), &mut stalled, &HashMap::new()).await?;
+    // Whose rows they are, only the rows tell. Hardly ever is it somebody who was erased before; then all is folded once more.
+    let erased = match events.first() {
+        Some(first) if forgets::<M>() => erased_before::<M>(connection, first.global_position, &changed).await?,
+        _ => HashMap::new(),
+    };
+    if !erased.is_empty() {
+        rows = load::<M>(connection, generation, &keys).await?;
+        stalled = waiting;
+        changed = fold_rows::<M>(connection, generation, (&touched, rows), &mut stalled, &erased).await?;
+    }
+    write::<M>(connection, generation, changed).await
+}
+
+/// The rows after these events. What comes late to a row of somebody who was erased is emptied at once, event by event, so that
+/// it makes no difference where a page ends.
+async fn fold_rows<M: ReadModel>(
+    connection: &mut PgConnection,
+    generation: &Generation,
+    (touched, mut rows): (&[(&Recorded, Vec<Uuid>)], HashMap<Key, M::Row>),
+    stalled: &mut HashMap<Key, i64>,
+    erased: &Erased,
+) -> Result<Changed<M>, ApplyError> {
+    let mut changed: Changed<M> = HashMap::with_capacity(touched.len());
     for (event, found) in touched {
         let organization = event.organization.0;
         let waits = |key: &Key| stalled.get(key).is_some_and(|since| *since < event.global_position);
@@ -144,17 +173,17 @@ async fn fold_part<M: ReadModel>(
             continue;
         }
         for key in found {
-            let place = (organization, key);
+            let place = (organization, *key);
             if stalled.contains_key(&place) {
                 continue;
             }
             let row = changed.remove(&place).unwrap_or_else(|| rows.remove(&place));
-            match M::fold(row.clone(), key, event) {
+            match M::fold(row.clone(), *key, event).and_then(|row| forgotten::<M>(row, organization, erased)) {
                 Ok(row) => {
                     changed.insert(place, row);
                 }
                 Err(error) => {
-                    stall(connection, generation, key, event, &error).await?;
+                    stall(connection, generation, *key, event, &error).await?;
                     stalled.insert(place, event.global_position);
                     if row.is_some() {
                         changed.insert(place, row);
@@ -163,8 +192,11 @@ async fn fold_part<M: ReadModel>(
             }
         }
     }
-    write::<M>(connection, generation, changed).await
+    Ok(changed)
 }
+
+/// Rows to be written, and those to be deleted.
+pub(crate) type Changed<M> = HashMap<Key, Option<<M as ReadModel>::Row>>;
 
 async fn load<M: ReadModel>(
     connection: &mut PgConnection,
@@ -195,7 +227,7 @@ async fn load<M: ReadModel>(
 async fn write<M: ReadModel>(
     connection: &mut PgConnection,
     generation: &Generation,
-    changed: HashMap<Key, Option<M::Row>>,
+    changed: Changed<M>,
 ) -> Result<(), ApplyError> {
     let table = generation.table();
     let key = key_column::<M>();
@@ -237,26 +269,6 @@ async fn write<M: ReadModel>(
         .execute(connection)
         .await?;
     }
-    Ok(())
-}
-
-async fn empty(
-    connection: &mut PgConnection,
-    generation: &Generation,
-    resident: &str,
-    columns: &[&str],
-    (organization, erased): Key,
-) -> Result<(), ApplyError> {
-    let set: Vec<String> = columns.iter().map(|column| format!("{column} = null")).collect();
-    sqlx::query(&format!(
-        "update {} set {} where organization_id = $1 and {resident} = $2",
-        generation.table(),
-        set.join(", ")
-    ))
-    .bind(organization)
-    .bind(erased)
-    .execute(connection)
-    .await?;
     Ok(())
 }
 

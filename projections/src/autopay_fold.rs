@@ -248,14 +248,14 @@ impl AutopayRow {
         self.forget_method();
         self.kind = Some(word(&method.kind)?);
         if let Some(card) = method.card {
-            self.method = Some(card_label(&card));
+            self.method = Some(card_label(&card.brand, &card.last4));
             self.card_brand = Some(card.brand);
             self.card_last4 = Some(card.last4);
             self.card_exp_month = Some(card.exp_month);
             self.card_exp_year = Some(card.exp_year);
         }
         if let Some(bank) = method.bank {
-            self.method = Some(bank_label(&bank));
+            self.method = Some(bank_label(&bank.last4));
             self.bank_name = bank.bank_name;
             self.bank_last4 = Some(bank.last4);
         }

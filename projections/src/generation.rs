@@ -17,6 +17,7 @@ pub trait Shape: Send + Sync + std::fmt::Debug {
     fn columns(&self) -> &'static [Column];
     fn indexes(&self) -> &'static [&'static str];
     fn personal(&self) -> Option<(&'static str, &'static [&'static str])>;
+    fn evidence(&self) -> Option<(&'static str, &'static [&'static str])>;
 
     /// The rows that hang on the event, or its stream's id when that cannot be told.
     fn keys(&self, event: &Recorded) -> Vec<Uuid>;
@@ -59,7 +60,8 @@ impl Generation {
 
 /// Changes with the tables or the fold.
 pub fn fingerprint(shape: &dyn Shape) -> String {
-    let text = format!("{:?}", (shape.columns(), shape.indexes(), shape.personal(), shape.version()));
+    let forgotten = (shape.personal(), shape.evidence());
+    let text = format!("{:?}", (shape.columns(), shape.indexes(), forgotten, shape.version()));
     sha256(text.as_bytes())[..12].iter().fold(String::new(), |mut hex, byte| {
         use std::fmt::Write;
         let _ = write!(hex, "{byte:02x}");

@@ -6,15 +6,25 @@ use uuid::Uuid;
 
 use crate::{generation::Generation, model::models};
 
-/// Personal columns that are not empty, in every generation of every read model.
-pub async fn of(pool: &PgPool, organization: Uuid, resident: Uuid) -> Result<Vec<Leftover>, sqlx::Error> {
+/// Columns that are not empty, in every generation of every read model: personal ones, and where the evidence of consent had to go
+/// those that served it.
+pub async fn of(
+    pool: &PgPool,
+    organization: Uuid,
+    resident: Uuid,
+    evidence_gone: bool,
+) -> Result<Vec<Leftover>, sqlx::Error> {
     let generations: Vec<(String, i32)> =
         sqlx::query_as("select name, generation from engine.read_models order by name, generation")
             .fetch_all(pool)
             .await?;
     let mut found = Vec::new();
-    for model in models() {
-        let Some((owner, columns)) = model.personal() else { continue };
+    let models = models();
+    let checked = models.iter().flat_map(|model| {
+        let evidence = model.evidence().filter(|_| evidence_gone);
+        [model.personal(), evidence].into_iter().flatten().map(move |columns| (model, columns))
+    });
+    for (model, (owner, columns)) in checked {
         for (_, number) in generations.iter().filter(|(name, _)| name == model.name()) {
             let table = Generation { model: model.name(), number: *number }.table();
             let left: Vec<String> =

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod autopay;
 pub mod credit;
 pub mod dashboard;
+mod erased;
 pub mod generation;
 pub mod inbound_text;
 pub mod invoice;

@@ -25,6 +25,8 @@ pub trait ReadModel: Send + Sync + 'static {
     const INDEXES: &'static [&'static str] = &[];
     /// The column that names a resident, and those that are emptied when that resident is erased.
     const PERSONAL: Option<(&'static str, &'static [&'static str])> = None;
+    /// The same for what serves the evidence of consent: emptied when that is not kept any more.
+    const EVIDENCE: Option<(&'static str, &'static [&'static str])> = None;
 
     /// The rows that an event touches.
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError>;

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::model::{Column, FoldError, ReadModel};
+use crate::{
+    model::{Column, FoldError, ReadModel},
+    text::{bank_label, card_label},
+};
 
 pub(crate) use queries::of_invoice;
 pub use queries::{Filter, PaymentView, SortBy, detail, list, told};
@@ -67,7 +70,7 @@ pub struct PaymentRow {
     /// What left the invoice again.
     pub reversed: i64,
     pub currency: String,
-    /// `Visa ****4242`, `Card`, `Bank ****6789`, `Bank`, `Cash`, `Check` or `Other`.
+    /// `Card`, `Bank`, `Cash`, `Check` or `Other`; see [`Self::method_label`].
     pub method: String,
     /// `Card` or `BankDebit`; null for payments by hand.
     pub method_kind: Option<String>,
@@ -126,6 +129,17 @@ pub struct PaymentRow {
     pub version: i64,
 }
 
+impl PaymentRow {
+    /// `Visa ****4242`, `Bank ****6789`, or the bare method where no more is known, or any more.
+    pub fn method_label(&self) -> String {
+        match (&self.card_brand, &self.card_last4, &self.bank_last4) {
+            (Some(brand), Some(last4), _) => card_label(brand, last4),
+            (.., Some(last4)) => bank_label(last4),
+            _ => self.method.clone(),
+        }
+    }
+}
+
 impl std::fmt::Debug for PaymentRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PaymentRow")
@@ -138,7 +152,7 @@ impl std::fmt::Debug for PaymentRow {
 impl ReadModel for Payments {
     type Row = PaymentRow;
     const NAME: &'static str = "payment";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const COLUMNS: &'static [Column] = &[
         ("row_id", "uuid not null"),
         ("payment_id", "uuid not null"),
@@ -200,7 +214,8 @@ impl ReadModel for Payments {
         "(organization_id) where unresolved",
         "(autopay_id) where autopay_id is not null",
     ];
-    const PERSONAL: Option<(&'static str, &'static [&'static str])> = Some(("resident_id", &["client_secret"]));
+    const PERSONAL: Option<(&'static str, &'static [&'static str])> =
+        Some(("resident_id", &["card_brand", "card_last4", "bank_name", "bank_last4", "reference", "client_secret"]));
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         if event.stream == "payment" {

@@ -8,10 +8,7 @@ use events::{
 use uuid::Uuid;
 
 use super::{PaymentRow, RefundItem};
-use crate::{
-    model::FoldError,
-    text::{bank_label, card_label, word},
-};
+use crate::{model::FoldError, text::word};
 
 impl PaymentRow {
     pub(super) fn new(key: Uuid, event: &Recorded) -> Self {
@@ -275,14 +272,14 @@ impl PaymentRow {
     }
 
     fn paid_with(&mut self, card: CardSummary) {
-        self.method = card_label(&card);
+        "Card".clone_into(&mut self.method);
         self.funding = Some(card.funding);
         self.card_brand = Some(card.brand);
         self.card_last4 = Some(card.last4);
     }
 
     fn debited(&mut self, bank: BankSummary) {
-        self.method = bank_label(&bank);
+        "Bank".clone_into(&mut self.method);
         self.bank_name = bank.bank_name;
         self.bank_last4 = Some(bank.last4);
     }

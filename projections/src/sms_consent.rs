@@ -98,6 +98,8 @@ impl ReadModel for SmsConsents {
     const INDEXES: &'static [&'static str] = &["(resident_id)", "(organization_id, status)"];
     const PERSONAL: Option<(&'static str, &'static [&'static str])> =
         Some(("resident_id", &["number", "pending_number"]));
+    const EVIDENCE: Option<(&'static str, &'static [&'static str])> =
+        Some(("resident_id", &["number_key", "pending_key"]));
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         Ok(if event.stream == SmsConsentEvent::STREAM { vec![event.stream_id] } else { vec![] })
@@ -238,7 +240,7 @@ impl SmsConsentRow {
             self.forget_pending();
         }
         // What ended for a number that was not the one in use leaves that one as it stands.
-        if self.is_granted() && self.number_key != Some(number_key) {
+        if self.is_granted() && self.number_key.is_some_and(|standing| standing != number_key) {
             return;
         }
         status.clone_into(&mut self.status);

@@ -20,7 +20,8 @@ pub struct SmsNumbers;
 pub struct SmsNumberRow {
     pub sms_number_id: Uuid,
     pub organization_id: Uuid,
-    pub number_key: Uuid,
+    /// Null once the evidence of consent is not kept any more.
+    pub number_key: Option<Uuid>,
     pub resident_id: Uuid,
     pub first_at: DateTime<Utc>,
 }
@@ -28,15 +29,16 @@ pub struct SmsNumberRow {
 impl ReadModel for SmsNumbers {
     type Row = SmsNumberRow;
     const NAME: &'static str = "sms_number";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const COLUMNS: &'static [Column] = &[
         ("sms_number_id", "uuid not null"),
         ("organization_id", "uuid not null"),
-        ("number_key", "uuid not null"),
+        ("number_key", "uuid"),
         ("resident_id", "uuid not null"),
         ("first_at", "timestamptz not null"),
     ];
     const INDEXES: &'static [&'static str] = &["(number_key)", "(resident_id)"];
+    const EVIDENCE: Option<(&'static str, &'static [&'static str])> = Some(("resident_id", &["number_key"]));
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         Ok(named(event)?.map(|(_, number)| key(event.stream_id, number)).into_iter().collect())
@@ -49,7 +51,7 @@ impl ReadModel for SmsNumbers {
         Ok(named(event)?.map(|(resident_id, number_key)| SmsNumberRow {
             sms_number_id: key,
             organization_id: event.organization.0,
-            number_key,
+            number_key: Some(number_key),
             resident_id,
             first_at: event.recorded_at,
         }))

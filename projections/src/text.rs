@@ -1,6 +1,5 @@
 //! Texts made for searching and sorting, and the words of enums.
 
-use events::payment::{BankSummary, CardSummary};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,15 +14,15 @@ pub(crate) fn word(value: &impl Serialize) -> Result<String, FoldError> {
 }
 
 /// `Visa ****4242`.
-pub(crate) fn card_label(card: &CardSummary) -> String {
-    let mut letters = card.brand.chars();
+pub(crate) fn card_label(brand: &str, last4: &str) -> String {
+    let mut letters = brand.chars();
     let brand: String = letters.next().map(char::to_uppercase).into_iter().flatten().chain(letters).collect();
-    format!("{} ****{}", brand.replace('_', " "), card.last4)
+    format!("{} ****{last4}", brand.replace('_', " "))
 }
 
 /// `Bank ****6789`.
-pub(crate) fn bank_label(bank: &BankSummary) -> String {
-    format!("Bank ****{}", bank.last4)
+pub(crate) fn bank_label(last4: &str) -> String {
+    format!("Bank ****{last4}")
 }
 
 /// Lower case without the accents of the languages written to, so that `Muñoz` is found as `munoz`.

@@ -118,6 +118,7 @@ impl ReadModel for TextMessages {
         "(organization_id) where status = 'Unresolved'",
     ];
     const PERSONAL: Option<(&'static str, &'static [&'static str])> = Some(("resident_id", &["failure_reason"]));
+    const EVIDENCE: Option<(&'static str, &'static [&'static str])> = Some(("resident_id", &["number_key"]));
 
     fn keys(event: &Recorded) -> Result<Vec<Uuid>, FoldError> {
         Ok(if event.stream == TextMessageEvent::STREAM { vec![event.stream_id] } else { vec![] })

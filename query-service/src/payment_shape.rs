@@ -153,6 +153,7 @@ impl std::fmt::Debug for PaymentDetail {
 impl From<PaymentView> for Payment {
     fn from(view: PaymentView) -> Self {
         let row = view.payment;
+        let method = row.method_label();
         let money = |amount| Money::of(amount, &row.currency);
         let settlement =
             row.processor_fee.zip(row.settled_net).zip(row.settled_currency).map(|((fee, net), currency)| Settlement {
@@ -188,7 +189,7 @@ impl From<PaymentView> for Payment {
             total: money(row.total),
             refunded: money(row.refunded),
             reversed: money(row.reversed),
-            method: row.method,
+            method,
             card_brand: row.card_brand,
             card_last4: row.card_last4,
             reference: row.reference,

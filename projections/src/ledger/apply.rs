@@ -148,6 +148,10 @@ impl Shape for Ledger {
         None
     }
 
+    fn evidence(&self) -> Option<(&'static str, &'static [&'static str])> {
+        None
+    }
+
     fn concerns(&self, event: &Recorded) -> bool {
         !matches!(keys(event), Ok(keys) if keys.is_empty())
     }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use events::{EmailMessageEvent, ResidentEvent, SmsConsentEvent, TextMessageEvent};
 use projections::{Freshness, generation, position, rebuild::rebuild, status};
+use serde_json::json;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::{
-    story::Story,
+    story::{Story, start},
     world::{World, find},
 };
 
@@ -68,6 +71,67 @@ async fn erasure_empties_live_rows_and_a_rebuild_agrees() {
     assert!(shows(&live, "Okafor"), "the neighbour stays");
     rebuild_all(&world).await;
     assert_eq!(world.dumps().await, live);
+}
+
+/// What an erased resident's rows still have.
+async fn left(world: &World, story: &Story, evidence_gone: bool) -> Vec<String> {
+    let resident = story.residents[0];
+    let found = projections::leftovers::of(world.pool(), story.organization.0, resident, evidence_gone).await;
+    found.expect("an answer").into_iter().map(|left| format!("{} {}", left.place, left.what)).collect()
+}
+
+#[tokio::test]
+async fn what_comes_after_an_erasure_is_emptied_as_well_wherever_a_page_ends() {
+    let mut world = World::new().await;
+    let story = Story::begin(&mut world).await;
+    let (resident, own) = (story.residents[0], story.organization);
+    let bill = story.publishes(&mut world, 0, 22_500, "2026-01-31").await;
+    let (bounced, failed) = (story.writes(&mut world, 0, bill).await, story.writes(&mut world, 0, bill).await);
+    let text = story.texts(&mut world, 0, bill).await;
+    story.pays_by_hand(&mut world, 0, bill, (500, 22_000), "2026-01-05", start()).await;
+    let payment = story.opens_form(&mut world, 0, bill, 22_000, 0).await;
+    world.drain().await;
+    story.erases(&mut world, 0).await;
+    world.drain().await;
+    assert_eq!(left(&world, &story, false).await, Vec::<String>::new());
+
+    // A charge that was under way ends, an e-mail comes back, another is given up, and so is a text; the last two in one page.
+    story.succeeds(&mut world, 0, bill, payment, (22_000, 0)).await;
+    world.drain().await;
+    story.bounces(&mut world, 0, bounced).await;
+    world.drain().await;
+    let given_up = json!({ "EmailFailed": { "reason": "no mailbox resident@example.com" } });
+    story.tell::<EmailMessageEvent>(&mut world, failed, start(), given_up).await;
+    let given_up = json!({ "TextFailed": { "code": null, "reason": "ResidentErased before it was handed over" } });
+    story.tell::<TextMessageEvent>(&mut world, text, start(), given_up).await;
+    world.drain().await;
+    assert_eq!(left(&world, &story, false).await, Vec::<String>::new());
+    let paid = world.row("payment", payment).await.expect("a payment");
+    assert_eq!((&paid["phase"], &paid["method"]), (&json!("Succeeded"), &json!("Card")), "what is no person's stays");
+    let live = world.dumps().await;
+    rebuild_all(&world).await;
+    assert_eq!(world.dumps().await, live);
+
+    // With the evidence go the hashes of the number, those of a late word as well.
+    let key = Uuid::new_v5(&own.0, b"+13125550143").to_string();
+    let shows = |dumps: &[(&str, String)]| dumps.iter().filter(|(_, rows)| rows.contains(&key)).count();
+    assert!(shows(&live) > 1, "the evidence is kept");
+    let ended = json!({ "ResidentErased": { "purposes": ["consent"], "retained": [] } });
+    story.tell::<ResidentEvent>(&mut world, resident, start(), ended).await;
+    world.drain().await;
+    let late = json!({ "InboundReceived": {
+        "resident_id": resident, "inbound_id": Uuid::now_v7(), "number": { "$erased": true }, "number_key": key,
+        "body": { "$erased": true }, "reading": "Stop", "provider_id": "SM9", "answered_by_provider": false,
+        "received_at": start(),
+    } });
+    story.tell::<SmsConsentEvent>(&mut world, Uuid::new_v5(&resident, b"sms-consent"), start(), late).await;
+    world.drain().await;
+    assert_eq!(left(&world, &story, true).await, Vec::<String>::new());
+    let live = world.dumps().await;
+    assert_eq!(shows(&live), 0, "a number's hash outlives its evidence");
+    rebuild_all(&world).await;
+    assert_eq!(world.dumps().await, live);
+    assert_eq!(world.stalled().await, []);
 }
 
 #[tokio::test]

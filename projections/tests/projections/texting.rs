@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Story {
-    /// A resident agrees, gets a text about an invoice, and answers it.
-    pub async fn texts(&self, world: &mut World, who: usize, invoice: Uuid) {
+    /// A resident agrees, gets a text about an invoice, and answers it; returns the text.
+    pub async fn texts(&self, world: &mut World, who: usize, invoice: Uuid) -> Uuid {
         let resident = self.residents[who];
         let clear = |purpose: &str, value: Value| json!({ "$clear": { "subject": resident, "purpose": purpose, "value": value } });
         let number = || clear("consent", json!("+13125550143"));
@@ -72,5 +72,6 @@ impl Story {
         ] {
             self.tell::<TextMessageEvent>(world, text, start(), event).await;
         }
+        text
     }
 }
