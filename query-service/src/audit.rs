@@ -1,5 +1,7 @@
 //! The audit trail of consent and texts: replayed for a number, a resident or a property, each reading itself on record.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use edge::{Caller, Problem};
 use event_store::{
@@ -162,6 +164,12 @@ pub async fn number(
     let mut reading = Reading::begin(state, caller, request).await?;
     let key = state.store.keyring().digest(caller.organization, phone.as_str());
     let known = sms_number::residents(&mut reading.transaction, asked.visibility, key).await.map_err(refused)?;
+    let mut residents: Vec<Uuid> = known.into_iter().map(|row| row.resident_id).collect();
+    if !sees_evidence(caller) {
+        // Whether a number was an erased resident's is told by the mere existence of an answer.
+        let erased = erased_among(state, caller, &residents).await?;
+        residents.retain(|resident| !erased.contains(resident));
+    }
     let found = Found {
         title: phone.as_str().to_owned(),
         subject: AuditSubject::Number {
@@ -170,7 +178,7 @@ pub async fn number(
             number_key: NumberKey(key),
         },
         number_key: Some(key),
-        residents: known.into_iter().map(|row| row.resident_id).collect(),
+        residents,
     };
     replay(state, caller, &asked, reading, found).await
 }
@@ -239,9 +247,10 @@ async fn replay(
         return Err(Problem::invalid("too-much", detail).into());
     }
     audit_trail::keep_erasures(&mut events);
-    // Evidence outlives an erasure for those whose task it is to look at it, and for nobody else.
-    if caller.role != Role::ComplianceAuditor {
-        audit_trail::withhold_erased(&mut events);
+    if !sees_evidence(caller) {
+        // After the events were read, and as of now: an erasure counts also where an earlier position is asked for.
+        let erased = erased_among(state, caller, &found.residents).await?;
+        audit_trail::withhold(&mut events, &erased);
     }
     let trail = audit_trail::Trail::of(events, found.number_key, at).map_err(|error| Problem::internal(&error))?;
     let about = json!({ "subject": found.title, "position": position, "head": head, "at": at, "since": since });
@@ -251,6 +260,17 @@ async fn replay(
         _ => ("application/json; charset=utf-8", trail.json(&about, since).to_string()),
     };
     Ok(AuditDocument { kind, body, position })
+}
+
+/// Evidence outlives an erasure for those whose task it is to look at it, and for nobody else.
+fn sees_evidence(caller: &Caller) -> bool {
+    caller.role == Role::ComplianceAuditor
+}
+
+async fn erased_among(state: &QueryState, caller: &Caller, residents: &[Uuid]) -> Result<BTreeSet<Uuid>, Problem> {
+    event_store::erasure::erased_among(state.store.pool(), caller.organization, residents)
+        .await
+        .map_err(|error| Problem::internal(&error))
 }
 
 /// Checks every text that was sent, in its own log, against the consent's own log.

@@ -1,6 +1,6 @@
 //! What the events of consents and texts amount to: the state as of a moment, each text with what it stood on, differences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use events::{Recorded, SmsConsentEvent, TextMessageEvent, text_message::TextClass};
@@ -83,26 +83,30 @@ pub fn keep_erasures(events: &mut Vec<Recorded>) {
     events.retain(|event| event.stream != "resident" || event.event_type == "ResidentErased");
 }
 
-/// What is personal of erased residents reads as erased, although its key is kept.
-pub fn withhold_erased(events: &mut [Recorded]) {
-    let erased: Vec<String> =
-        events.iter().filter(|event| event.stream == "resident").map(|event| event.stream_id.to_string()).collect();
-    for event in events.iter_mut().filter(|_| !erased.is_empty()) {
-        withhold(&mut event.payload, &erased);
+/// What is personal of these residents reads as erased, although its key is kept: what is sealed for themselves, or for the
+/// stream of their consent.
+pub fn withhold(events: &mut [Recorded], erased: &BTreeSet<Uuid>) {
+    let subjects: BTreeSet<String> = erased
+        .iter()
+        .flat_map(|resident| [*resident, Uuid::new_v5(resident, b"sms-consent")])
+        .map(|subject| subject.to_string())
+        .collect();
+    for event in events.iter_mut().filter(|_| !subjects.is_empty()) {
+        withhold_value(&mut event.payload, &subjects);
     }
 }
 
-fn withhold(value: &mut Value, erased: &[String]) {
+fn withhold_value(value: &mut Value, subjects: &BTreeSet<String>) {
     match value {
         Value::Object(map) => {
             let subject = map.get("$clear").and_then(|clear| clear.get("subject")).and_then(Value::as_str);
-            if subject.is_some_and(|subject| erased.iter().any(|erased| erased == subject)) {
+            if subject.is_some_and(|subject| subjects.contains(subject)) {
                 *value = json!({ "$erased": true });
                 return;
             }
-            map.values_mut().for_each(|inner| withhold(inner, erased));
+            map.values_mut().for_each(|inner| withhold_value(inner, subjects));
         }
-        Value::Array(list) => list.iter_mut().for_each(|inner| withhold(inner, erased)),
+        Value::Array(list) => list.iter_mut().for_each(|inner| withhold_value(inner, subjects)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

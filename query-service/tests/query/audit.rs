@@ -1,6 +1,6 @@
 //! Replays for auditors: whole, as of a moment, and never without a trace.
 
-use events::{SmsConsentEvent, TextMessageEvent};
+use events::{ResidentEvent, SmsConsentEvent, TextMessageEvent};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -126,6 +126,53 @@ async fn a_property_is_replayed_and_printed() {
     let html = world.get("auditor", &format!("{}?format=html&since=2000-01-01T00:00:00Z", path(HARBOR))).await;
     assert!(html.header("content-type").starts_with("text/html") && html.text.contains("Opted In"), "{}", html.text);
     assert!(html.text.contains("qui\u{e9}n es?"));
+}
+
+#[tokio::test]
+async fn an_erasure_withholds_the_evidence_from_managers_at_every_position_and_does_not_tell_whose_a_number_was() {
+    let world = community().await;
+    under_its_own_key(&world).await;
+    let paths = [resident(), format!("/v1/audit/properties/{}", id(HARBOR)), NUMBER.to_owned()];
+    for path in &paths {
+        let before = world.get("manager", path).await;
+        assert!(before.text.contains("+13125550143"), "{path}: {}", before.text);
+    }
+    let evidence = json!({ "purpose": "consent", "until": "2099-01-01", "rule": "ConsentEvidence" });
+    let erased = json!({ "ResidentErased": { "purposes": ["contact", "message"], "retained": [evidence] } });
+    world.append::<ResidentEvent>(ORGANIZATION, LUCIA, 2, &[erased]).await;
+    // First in the log alone, while read models lag behind it; then everywhere.
+    for settled in [false, true] {
+        if settled {
+            world.settle().await;
+        }
+        for query in
+            ["", "?position=1000", "?at=2098-01-01T00:00:00Z", "?format=csv", "?format=html&since=2000-01-01T00:00:00Z"]
+        {
+            for path in &paths {
+                let answer = world.get("manager", &format!("{path}{query}")).await;
+                assert_eq!(answer.status, 200, "{path}{query}: {}", answer.text);
+                for word in ["203.0.113.7", "ALTO", "qui\u{e9}n es?"] {
+                    assert!(!answer.text.contains(word), "{word} is in {path}{query}: {}", answer.text);
+                }
+                if *path != NUMBER {
+                    assert!(!answer.text.contains("+13125550143"), "{path}{query}: {}", answer.text);
+                }
+            }
+        }
+        for position in 1..40 {
+            let answer = world.get("manager", &format!("{}?position={position}", resident())).await;
+            assert!(!answer.text.contains("+1312555"), "as of {position}: {}", answer.text);
+        }
+        let never = world.get("manager", &NUMBER.replace("0143", "0199")).await.json();
+        let hers = world.get("manager", NUMBER).await.json();
+        assert_eq!(
+            (&hers["events"], &hers["state"]),
+            (&never["events"], &never["state"]),
+            "a number that nobody had looks so"
+        );
+        let auditors = world.get("auditor", NUMBER).await.json();
+        assert!(auditors.to_string().contains("ConsentRevoked"), "{auditors}");
+    }
 }
 
 #[tokio::test]
