@@ -11,7 +11,6 @@ use domain::{
 };
 use event_store::{
     AppendError, Appended, BusinessClock, CommandContext, IdempotencyKey, Store, Stored,
-    keyring::sha256,
     positions::{self, Expected, Place},
     seal::{self, KeyName},
     store::{LoadError, Scoped, StreamContext},
@@ -192,7 +191,7 @@ impl Engine {
             recorded_at: self.clock.now(),
             idempotency: ask.idempotency_key.clone().map(|key| IdempotencyKey {
                 key,
-                body: sha256(body),
+                body: self.store.keyring().mac("idempotency", body),
                 permanent: ask.is_internal(),
             }),
         }

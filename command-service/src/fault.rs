@@ -28,6 +28,8 @@ pub enum Fault {
     /// Of workers only.
     #[error("another worker has taken the task over")]
     TakenOver,
+    #[error("the list of erasures {path} cannot be written")]
+    List { path: String, source: std::io::Error },
     #[error(transparent)]
     Store(#[from] AppendError),
     #[error(transparent)]
@@ -66,7 +68,7 @@ impl Fault {
             | Self::Role { .. }
             | Self::Stale { .. }
             | Self::KeyReused => true,
-            Self::Contention | Self::TakenOver | Self::Store(_) | Self::Load(_) => false,
+            Self::Contention | Self::TakenOver | Self::List { .. } | Self::Store(_) | Self::Load(_) => false,
         }
     }
 }
@@ -93,6 +95,7 @@ impl From<Fault> for Problem {
             }
             Fault::Store(AppendError::Database(error) | AppendError::Retryable(error)) => error.into(),
             Fault::Store(error) => Self::internal(&error),
+            error @ Fault::List { .. } => Self::internal(&error),
             Fault::Load(error) => Self::internal(&error),
         }
     }

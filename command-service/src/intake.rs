@@ -10,7 +10,7 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::Actor;
-use event_store::Keyring;
+use event_store::{Keyring, erasure, keyring::KeyError};
 use events::{OrganizationId, Role};
 use futures_util::FutureExt;
 use sqlx::{PgPool, Row};
@@ -140,10 +140,10 @@ struct Understood {
     forget: bool,
 }
 
-/// Empties what was understood a week ago: a webhook's body may name people.
+/// Empties what was understood, or given up, a week ago: a webhook's body may name people.
 pub async fn forget_old(pool: &PgPool) -> Result<u64, sqlx::Error> {
     sqlx::query(
-        "update engine.webhooks set body = '' where state in ('done', 'ignored') and body <> ''
+        "update engine.webhooks set body = '' where state <> 'received' and body <> ''
              and received_at < now() - interval '7 days'",
     )
     .execute(pool)
@@ -151,22 +151,29 @@ pub async fn forget_old(pool: &PgPool) -> Result<u64, sqlx::Error> {
     .map(|done| done.rows_affected())
 }
 
-/// Empties what was understood and has one of these texts in it: a resident was erased.
+/// Empties what was understood or given up and has one of these texts in it: a resident was erased. What nothing opens any more is
+/// passed over, as nobody can read it.
 pub async fn forget(pool: &PgPool, keyring: &Keyring, texts: &[String]) -> Result<(), Fault> {
     if texts.is_empty() {
         return Ok(());
     }
     let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
-        "select provider, external_id, body from engine.webhooks where state in ('done', 'ignored') and body <> ''",
+        "select provider, external_id, body from engine.webhooks where state <> 'received' and body <> ''",
     )
     .fetch_all(pool)
     .await?;
     let (mut providers, mut ids) = (Vec::new(), Vec::new());
     for (provider, id, body) in rows {
-        let raw = keyring.open_raw(&provider, &body).await?;
-        // As forms write an address.
-        let text = String::from_utf8_lossy(&raw).to_lowercase().replace("%40", "@");
-        if texts.iter().any(|wanted| text.contains(wanted.as_str())) {
+        let raw = match keyring.open_raw(&provider, &body).await {
+            Ok(raw) => raw,
+            Err(KeyError::Database(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, provider, id, "a notice cannot be opened, so it is not looked through for an erasure");
+                continue;
+            }
+        };
+        let readable = erasure::readable(&raw);
+        if texts.iter().any(|wanted| readable.iter().any(|text| text.contains(wanted.as_str()))) {
             providers.push(provider);
             ids.push(id);
         }

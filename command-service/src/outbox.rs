@@ -370,7 +370,17 @@ pub async fn resume(engine: &Engine, key: &str) -> Result<bool, Fault> {
 pub async fn drop_for_good(engine: &Engine, key: &str) -> Result<bool, Fault> {
     let pool = engine.store().pool();
     let Some((organization, name, _, body)) = left_to_a_person(pool, key).await? else { return Ok(false) };
-    if let Ok(Effect::SubmitPayment { payment_id }) = serde_json::from_value(body) {
+    let effect = serde_json::from_value(body);
+    if let Ok(Effect::DestroyKeys { resident_id, .. } | Effect::EndRetention { resident_id, .. }) = effect {
+        return Err(Fault::Refused {
+            kind: Kind::Conflict,
+            code: "ErasureUndone",
+            message: format!(
+                "resident {resident_id} was promised to be erased; mend what stands in the way, and retry it"
+            ),
+        });
+    }
+    if let Ok(Effect::SubmitPayment { payment_id }) = effect {
         let payment: Payment = engine.state(organization, payment_id.0).await?;
         if payment.holds_claim() {
             return Err(Fault::Refused {

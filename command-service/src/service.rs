@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use edge::{Authenticator, Credentials};
 use event_feed::Reader;
-use event_store::{Checkpointer, Witness, idempotency, sequencer::Sequencer};
+use event_store::{Checkpointer, Witness, erasure::list::ErasureList, idempotency, sequencer::Sequencer};
 use host::{Host, Stop};
 use poem::{Endpoint, Response};
 use tokio::sync::Notify;
@@ -36,6 +36,7 @@ impl CommandSide {
             credentials: Credentials::new(host.store.keyring()),
             pace: Arc::new(Pace::new(host.settings.charges_per_second)),
             text_pace: Arc::new(Pace::new(host.settings.texts_per_second)),
+            erasures: host.settings.erasures.clone().map(ErasureList::new),
         };
         Self { effects, work: Arc::default() }
     }

@@ -47,6 +47,12 @@ pub async fn send(effects: &Effects, task: &Task, id: MessageId) -> Result<Done,
         return Ok(Done::Finished);
     };
     let report = |report| RecordEmail { message_id: id, report };
+    // It may have been frozen a while ago: who was erased meanwhile is not written to any more.
+    let erased = match &message.request {
+        Some(request) => effects.engine.state::<Resident>(task.organization, request.resident.0).await?.erased,
+        None => false,
+    };
+    let mut was_called = task.interrupted;
     let frozen_message = frozen.message.into_value();
     let outgoing = frozen_message.and_then(|value| serde_json::from_value::<OutgoingEmail>(value).ok());
     let outgoing = outgoing.filter(|_| frozen.provider == mail.name());
@@ -65,7 +71,7 @@ pub async fn send(effects: &Effects, task: &Task, id: MessageId) -> Result<Done,
                 return Ok(Done::Finished);
             }
             // After so long it would be there: it never went out, and its key is free again.
-            Some(Outcome::Done(None)) => lost = false,
+            Some(Outcome::Done(None)) => (lost, was_called) = (false, false),
             Some(Outcome::Retry { after, why }) => {
                 return Ok(Done::Unsure { after: after.max(backoff(task.attempts)), why });
             }
@@ -75,8 +81,17 @@ pub async fn send(effects: &Effects, task: &Task, id: MessageId) -> Result<Done,
             Some(Outcome::Refused(_)) | None => {}
         }
     }
-    let Some(outgoing) = outgoing.filter(|_| !lost) else {
-        let why = if lost { "the provider's answer was lost" } else { "the message is gone or another provider's" };
+    if erased && !was_called {
+        let reason = "the resident was erased before it was handed over".to_owned();
+        effects.engine.execute(report(EmailReport::Failed { reason }), &ask).await?;
+        return Ok(Done::Finished);
+    }
+    let Some(outgoing) = outgoing.filter(|_| !lost && !erased) else {
+        let why = match (lost, erased) {
+            (_, true) => "the resident was erased while the provider's answer was awaited",
+            (true, false) => "the provider's answer was lost",
+            (false, false) => "the message is gone or another provider's",
+        };
         effects.engine.execute(report(EmailReport::Unknown { why: why.to_owned() }), &ask).await?;
         return Ok(Done::Unresolved(why.to_owned()));
     };

@@ -13,15 +13,31 @@ use crate::{
     outbox::{Done, Task},
 };
 
+/// Where texts from unknown senders are kept.
+const INSTALLATION: OrganizationId = OrganizationId(Uuid::nil());
+/// Texts that are looked at together.
+const TOGETHER: usize = 500;
 /// Digits that make a telephone number, without its country.
 const NUMBER: usize = 10;
 
-pub async fn destroy(effects: &Effects, task: &Task, id: ResidentId, purposes: &[Purpose]) -> Result<Done, Fault> {
-    let (store, organization) = (effects.engine.store(), task.organization);
+/// Destroys keys, and empties what names the resident elsewhere. Safe to repeat, and to do beside another who does it.
+pub async fn destroy(
+    effects: &Effects,
+    organization: OrganizationId,
+    id: ResidentId,
+    purposes: &[Purpose],
+) -> Result<(), Fault> {
+    let store = effects.engine.store();
     if purposes.contains(&Purpose::Contact) {
+        if let Some(list) = effects.erasures.clone() {
+            let path = list.path().display().to_string();
+            let listed = tokio::task::spawn_blocking(move || list.add(organization, id.0)).await;
+            listed.map_err(std::io::Error::other).flatten().map_err(|source| Fault::List { path, source })?;
+        }
         // While it can still be read what to look for: a repeat after the keys are gone finds that it was done.
         let known = known_of(effects, organization, id).await?;
         intake::forget(store.pool(), store.keyring(), &known).await?;
+        forget_unknown(effects, &known).await?;
     }
     if purposes.contains(&Purpose::Consent) {
         for stream in event_store::erasure::own_streams(store.pool(), organization, id.0).await? {
@@ -29,7 +45,27 @@ pub async fn destroy(effects: &Effects, task: &Task, id: ResidentId, purposes: &
         }
     }
     store.keyring().destroy(organization, id.0, purposes).await?;
-    Ok(Done::Finished)
+    Ok(())
+}
+
+/// Texts that came from the resident's numbers before anybody knew whose they were.
+async fn forget_unknown(effects: &Effects, known: &[String]) -> Result<(), Fault> {
+    let store = effects.engine.store();
+    if known.is_empty() {
+        return Ok(());
+    }
+    let unknown = event_store::erasure::unknown_senders(store.pool()).await?;
+    for some in unknown.chunks(TOGETHER) {
+        let streams: Vec<(&str, Uuid)> = some.iter().map(|id| ("inbound-text", *id)).collect();
+        for event in replay::of_streams(store, INSTALLATION, &streams, i64::MAX, i64::MAX).await? {
+            let mut numbers = Vec::new();
+            collect(event.payload.pointer("/UnknownSenderReceived/number").unwrap_or(&Value::Null), &mut numbers);
+            if numbers.iter().any(|number| known.contains(number)) {
+                store.keyring().destroy(INSTALLATION, event.stream_id, &[Purpose::Message]).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Ends what is due, and says so; the event has the keys destroyed.

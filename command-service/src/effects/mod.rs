@@ -19,6 +19,7 @@ mod webhooks;
 use std::{sync::Arc, time::Duration};
 
 use edge::Credentials;
+use event_store::erasure::list::ErasureList;
 use events::{Role, payment::UnknownCause};
 use processes::{Effect, ports::Outcome};
 
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub use accounts::status_of;
+pub use erasure::destroy;
 pub use payments::{record_snapshot, remember, remember_as};
 pub use refunds::report as refund_report;
 pub use setups::{STREAM as AUTOPAY, record as record_setup};
@@ -44,6 +46,8 @@ pub struct Effects {
     pub pace: Arc<Pace>,
     /// Shared by all that hand texts over in this process.
     pub text_pace: Arc<Pace>,
+    /// Outlives a restore of the database.
+    pub erasures: Option<ErasureList>,
 }
 
 impl Effects {
@@ -88,7 +92,10 @@ impl Effects {
             Effect::ActOnTextError { text_id, code } => texts::act(self, task, text_id, code).await,
             Effect::SendTextAgain { text_id, code } => texts::again(self, task, text_id, code).await,
             Effect::RunJob { job_id, after } => jobs::run(self, task, job_id, after).await,
-            Effect::DestroyKeys { resident_id, purposes } => erasure::destroy(self, task, resident_id, &purposes).await,
+            Effect::DestroyKeys { resident_id, purposes } => {
+                erasure::destroy(self, task.organization, resident_id, &purposes).await?;
+                Ok(Done::Finished)
+            }
             Effect::FollowWebhook { webhook_id } => webhooks::follow(self, task, webhook_id).await,
             Effect::ReplayWebhook { webhook_id, version, from } => {
                 webhooks::replay(self, task, webhook_id, version, from).await

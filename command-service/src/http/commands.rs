@@ -2,7 +2,7 @@
 
 use domain::{Command, Resident, resident::EraseResident};
 use edge::{Caller, Problem};
-use events::{OrganizationId, Purpose, resident::RetentionRule};
+use events::{OrganizationId, Purpose, ResidentId, resident::RetentionRule};
 use poem::{
     Body, Request, Response, handler,
     http::StatusCode,
@@ -13,7 +13,11 @@ use serde_json::{Value, json as object};
 use uuid::Uuid;
 
 use super::{CommandState, KNOWN, ask, endpoints, json, respond};
-use crate::{Engine, Fault, engine::answer_json};
+use crate::{
+    Fault,
+    effects::{Effects, destroy},
+    engine::answer_json,
+};
 
 #[handler]
 pub async fn execute(
@@ -33,7 +37,7 @@ pub async fn execute(
     let answer = effects.registry.execute(&effects.engine, &name, body, ask).await?;
     let mut told = answer_json(&answer);
     if name == EraseResident::NAME {
-        told["erasure"] = erasure_json(&effects.engine, organization, answer.appended.stream_id).await?;
+        told["erasure"] = erasure_json(effects, organization, answer.appended.stream_id).await?;
     }
     let mut response = respond(StatusCode::OK, &told);
     let headers = response.headers_mut();
@@ -46,8 +50,11 @@ pub async fn execute(
     Ok(response)
 }
 
-/// What an erasure destroyed, and what the law keeps: as it stands now, also when it was asked for before.
-async fn erasure_json(engine: &Engine, organization: OrganizationId, id: Uuid) -> Result<Value, Fault> {
+/// Destroys what an erasure has to destroy, and says what is gone, what is not yet, and what the law keeps: as it stands now, also
+/// when it was asked for before. The effect of the event does the same; here it is done at once, so that the answer can say so, and
+/// again for who asks again.
+async fn erasure_json(effects: &Effects, organization: OrganizationId, id: Uuid) -> Result<Value, Fault> {
+    let engine = &effects.engine;
     let resident: Resident = engine.state(organization, id).await?;
     let kept: Vec<Value> = resident
         .retained
@@ -58,6 +65,11 @@ async fn erasure_json(engine: &Engine, organization: OrganizationId, id: Uuid) -
         })
         .collect();
     let is_kept = |purpose: &Purpose| resident.retained.iter().any(|kept| kept.purpose == *purpose);
-    let destroyed: Vec<Purpose> = Purpose::ALL.into_iter().filter(|purpose| !is_kept(purpose)).collect();
-    Ok(object!({ "destroyed": destroyed, "retained": kept }))
+    let gone: Vec<Purpose> = Purpose::ALL.into_iter().filter(|purpose| resident.erased && !is_kept(purpose)).collect();
+    if let Err(error) = destroy(effects, organization, ResidentId(id), &gone).await {
+        tracing::error!(%error, resident = %id, "an erasure's keys could not be destroyed at once; its task goes on with it");
+    }
+    let known = engine.store().keyring().destroyed(organization, id).await?;
+    let (destroyed, pending): (Vec<Purpose>, Vec<Purpose>) = gone.into_iter().partition(|one| known.contains(one));
+    Ok(object!({ "destroyed": destroyed, "pending": pending, "retained": kept }))
 }

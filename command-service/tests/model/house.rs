@@ -189,6 +189,7 @@ impl House {
             credentials,
             pace: Arc::new(Pace::new(1_000_000)),
             text_pace: Arc::new(Pace::new(1_000_000)),
+            erasures: None,
         };
         let board = sandbox.switchboard();
         let browser = reqwest::Client::builder().no_proxy().build().expect("a browser");

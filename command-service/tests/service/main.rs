@@ -10,6 +10,7 @@ mod departures;
 mod disputes;
 mod email;
 mod engine;
+mod erasure;
 mod fakes;
 mod household;
 mod http;

@@ -98,6 +98,7 @@ impl World {
             credentials,
             pace: Arc::new(Pace::new(1_000_000)),
             text_pace: Arc::new(Pace::new(1_000_000)),
+            erasures: None,
         };
         stripe.follow(effects.engine.clock().clone());
         let organization = OrganizationId(Uuid::now_v7());

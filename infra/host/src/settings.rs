@@ -32,6 +32,8 @@ pub struct Settings {
     pub webhook_targets: WebhookTargets,
     /// A file outside the database that every signed checkpoint is appended to; `PROPTY_CHECKPOINTS`.
     pub checkpoints: Option<std::path::PathBuf>,
+    /// A file outside the database that every erasure is named in, by ids; `PROPTY_ERASURES`.
+    pub erasures: Option<std::path::PathBuf>,
     /// `text` or `json`.
     pub log_format: LogFormat,
     #[serde(skip)]
@@ -110,6 +112,7 @@ impl Default for Settings {
             charges_per_second: 20,
             webhook_targets: WebhookTargets::default(),
             checkpoints: None,
+            erasures: None,
             log_format: LogFormat::Text,
             secrets: Secrets::default(),
         }
@@ -165,6 +168,9 @@ impl Settings {
         }
         if let Some(file) = variable("PROPTY_CHECKPOINTS") {
             settings.checkpoints = Some(file.into());
+        }
+        if let Some(file) = variable("PROPTY_ERASURES") {
+            settings.erasures = Some(file.into());
         }
         if let Some(pace) = variable("PROPTY_TEXTS_PER_SECOND") {
             settings.texts_per_second = pace.parse().map_err(|_| SettingsError::Variable {
