@@ -292,7 +292,12 @@ pub struct Keys {
 pub enum KeysAction {
     /// Wrap every key by a new master key: that of `PROPTY_NEXT_MASTER_KEY`, or a new file beside master.key. May be interrupted and
     /// run again; services go on meanwhile.
-    Rotate,
+    Rotate {
+        /// No other host uses the database that `DATABASE_URL` names. Needed to rotate by files there: another host would not find
+        /// the new key.
+        #[arg(long)]
+        only_this_host: bool,
+    },
     /// Say how many keys each master key wraps.
     Status,
 }

@@ -1,9 +1,9 @@
 //! `propty audit`: the log verified, disclosed with its proof, and the keys that sign it.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, Permissions},
     io::{self, BufReader, BufWriter},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -197,6 +197,8 @@ async fn disclose(
     // It has personal data in the clear.
     let file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(out).map_err(unusable(out))?;
+    // The mode above is that of a new file only.
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(unusable(out))?;
     let written = disclosure::bundle(&node.store, organization, resident, &texts, BufWriter::new(file)).await;
     if written.is_err() {
         // Half a bundle is none.

@@ -73,7 +73,10 @@ pub async fn run(place: &Place, mut settings: Settings, args: &Demo) -> Result<E
     let story = match community(args.community.as_ref()) {
         Ok((target, roster)) => {
             let people = import::people(&roster, &target);
-            Story::new(scene, target, people).tell().await
+            match import::identify(&scene.engine, target.organization, people).await {
+                Ok(people) => Story::new(scene, target, people).tell().await,
+                Err(failure) => Err(failure),
+            }
         }
         Err(failure) => Err(failure),
     };

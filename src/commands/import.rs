@@ -1,6 +1,10 @@
 //! `propty import`: a community from a spreadsheet export; good rows whole, bad rows named, a second time nothing.
 
-use std::{collections::BTreeMap, path::Path, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::ExitCode,
+};
 
 use chrono::{Days, NaiveDate};
 use command_service::{Ask, Engine, Fault};
@@ -60,7 +64,10 @@ pub struct PropertyTerms {
 /// A resident of the file with all their rows.
 #[derive(Debug, Clone)]
 pub struct Person {
+    /// As [`identify`] leaves it; before, only good to tell one from another.
     pub id: ResidentId,
+    /// What the person is known by in the file. `Debug` shows rows anyway.
+    natural_key: String,
     pub rows: Vec<Placed>,
 }
 
@@ -134,8 +141,7 @@ pub async fn run(place: &Place, settings: Settings, args: &Import) -> Result<Exi
     let people = people(&roster, &target);
     let refused = !roster.problems.is_empty() && !args.skip_bad_rows;
     if args.dry_run || refused {
-        let units: std::collections::BTreeSet<_> =
-            people.iter().flat_map(|person| person.rows.iter().map(|row| row.unit)).collect();
+        let units: BTreeSet<_> = people.iter().flat_map(|person| person.rows.iter().map(|row| row.unit)).collect();
         println!("would bring in {} residents and {} units; nothing was changed", people.len(), units.len());
         if refused {
             println!("{} bad rows: mend them, or say --skip-bad-rows", roster.rows_left_out());
@@ -143,6 +149,13 @@ pub async fn run(place: &Place, settings: Settings, args: &Import) -> Result<Exi
         return Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     let node = Node::visit(place, settings).await?;
+    let people = match identify(&node.engine, target.organization, people).await {
+        Ok(people) => people,
+        Err(failure) => {
+            node.close().await;
+            return Err(failure);
+        }
+    };
     let bar = ProgressBar::new(u64::try_from(people.len()).unwrap_or_default()).with_style(style());
     bar.set_message("residents");
     let result = bring_in(&node.engine, &target, &people, &|| bar.inc(1)).await;
@@ -223,17 +236,38 @@ pub fn people(roster: &Roster, target: &Target) -> Vec<Person> {
             Some(email) => format!("{who}/{}", email.to_lowercase()),
             None => format!("{who}/{unit}"),
         };
-        // Hashed, so that an id does not reveal who it names to someone who guesses names.
         let digest = sha256(format!("{}/{key}", target.organization).as_bytes());
         let id = ResidentId::derived(target.organization.0, &format!("resident/{digest:02x?}"));
         let placed = Placed { row: row.clone(), property, currency: terms.currency, time_zone: terms.time_zone, unit };
         let index = *known.entry(id.0).or_insert(people.len());
         if index == people.len() {
-            people.push(Person { id, rows: Vec::new() });
+            people.push(Person { id, natural_key: format!("import/resident/{key}"), rows: Vec::new() });
         }
         people[index].rows.push(placed);
     }
     people
+}
+
+/// Gives people their ids: by a keyed hash, so that an id, which goes into links, feeds and webhooks, does not reveal who it names
+/// to someone who guesses names. Who was brought in before there was a key to it keeps the id of that time.
+pub async fn identify(
+    engine: &Engine,
+    organization: OrganizationId,
+    mut people: Vec<Person>,
+) -> Result<Vec<Person>, Failure> {
+    let streams: Vec<String> = people.iter().map(|person| format!("{organization}/{}", person.id)).collect();
+    let known: Vec<String> = sqlx::query_scalar(
+        "select aggregate_id from log.events
+         where aggregate_type = 'resident' and stream_key = any($1) and sequence = 1",
+    )
+    .bind(streams)
+    .fetch_all(engine.store().pool())
+    .await?;
+    let known: BTreeSet<String> = known.into_iter().collect();
+    for person in people.iter_mut().filter(|person| !known.contains(&person.id.to_string())) {
+        person.id = ResidentId(engine.store().keyring().digest(organization, &person.natural_key));
+    }
+    Ok(people)
 }
 
 /// Brings a community in. Every id follows from the file, so a second time changes nothing.

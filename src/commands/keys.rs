@@ -1,15 +1,10 @@
 //! `propty keys`: the master key replaced in steps that each may be the last before a crash, and what it wraps.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::Path,
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 use event_store::{
     MasterKey,
-    key_service::{CURRENT, FORMER, NEXT},
+    key_service::{self, NEXT},
     rotation::{self, Rewrapped},
 };
 use host::Settings;
@@ -23,7 +18,7 @@ use crate::{
 pub async fn run(place: &Place, settings: Settings, args: &Keys) -> Result<ExitCode, Failure> {
     let node = Node::visit(place, settings).await?;
     let result = match args.action {
-        KeysAction::Rotate => rotate(&node).await,
+        KeysAction::Rotate { only_this_host } => rotate(&node, place.database_url.is_some() && !only_this_host).await,
         KeysAction::Status => status(&node).await,
     };
     let result = result.map(|text| print!("{text}"));
@@ -50,10 +45,19 @@ async fn status(node: &Node) -> Result<String, Failure> {
     Ok(text)
 }
 
-async fn rotate(node: &Node) -> Result<String, Failure> {
+async fn rotate(node: &Node, shared: bool) -> Result<String, Failure> {
     let (pool, keyring) = (node.store.pool(), node.store.keyring());
     let secrets = &node.settings.secrets;
     let from_environment = secrets.master_key.is_some();
+    if shared && !from_environment {
+        return Err(Failure::Told(
+            "other hosts may use this database, and would not find the new key's file: give every process the key by \
+             PROPTY_MASTER_KEY and PROPTY_NEXT_MASTER_KEY, or say --only-this-host if there is no other"
+                .to_owned(),
+        ));
+    }
+    // To the end, the files included: whoever comes second must not take the first one's files for its own.
+    let alone = rotation::exclusively(pool).await?;
     let told = |error: event_store::master_key::MasterKeyError| Failure::Told(error.to_string());
     let to = match (&secrets.next_master_key, from_environment) {
         (Some(key), true) => MasterKey::parse(key.expose()).map_err(told)?,
@@ -75,11 +79,12 @@ async fn rotate(node: &Node) -> Result<String, Failure> {
             "set PROPTY_MASTER_KEY to it for every process, remove PROPTY_NEXT_MASTER_KEY, and restart them\n",
         );
     } else {
-        settle(&node.data_dir).map_err(|source| Failure::File { path: node.data_dir.display().to_string(), source })?;
+        key_service::settle(&node.data_dir, to.id()).map_err(told)?;
         text.push_str(
-            "the former key is in master.key.former; keep it with the backups that need it, and remove it here\n",
+            "the former key is in the file master.key.former-… that has its id in its name; keep it with the backups that need it, and remove it here\n",
         );
     }
+    alone.commit().await?;
     Ok(text)
 }
 
@@ -87,14 +92,4 @@ async fn rotate(node: &Node) -> Result<String, Failure> {
 fn next_file(folder: &Path) -> Result<MasterKey, event_store::master_key::MasterKeyError> {
     // The last step of an interrupted one: its key is in place already, or nearly.
     MasterKey::load_or_create(&folder.join(NEXT))
-}
-
-/// Puts the new key in the old one's place. After a crash between the two renamings both are found under their other names.
-fn settle(folder: &Path) -> io::Result<()> {
-    let [current, next, former] = [CURRENT, NEXT, FORMER].map(|name| folder.join(name));
-    if current.exists() {
-        fs::rename(&current, &former)?;
-    }
-    fs::rename(&next, &current)?;
-    File::open(folder)?.sync_all()
 }

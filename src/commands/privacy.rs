@@ -3,7 +3,7 @@
 use std::{io::Read, process::ExitCode};
 
 use event_store::erasure::{self, Erasure, Leftover, Needles};
-use events::{OrganizationId, resident::RetentionRule};
+use events::{OrganizationId, Purpose, resident::RetentionRule};
 use host::Settings;
 use indicatif::ProgressBar;
 use projections::leftovers;
@@ -44,6 +44,11 @@ async fn verify(
 ) -> Result<(String, bool), Failure> {
     use std::fmt::Write;
     let pool = node.store.pool();
+    if let Some(organization) = organization
+        && !known(pool, organization).await?
+    {
+        return Err(Failure::Told(format!("there is no organization {organization} in the log")));
+    }
     let erasures = erasure::erased(pool, organization, resident).await?;
     if erasures.is_empty() && resident.is_some() {
         return Err(Failure::Told("the log knows no erasure of this resident".to_owned()));
@@ -53,27 +58,39 @@ async fn verify(
     for one in &erasures {
         let mut found = erasure::keys(pool, one, node.clock.now().date_naive()).await?;
         found.extend(erasure::log(pool, one).await?);
-        found.extend(leftovers::of(pool, one.organization.0, one.resident).await?);
-        if !needles.is_empty() {
-            let bar = ProgressBar::new_spinner().with_style(rebuild::style()).with_message("log");
-            let searched = erasure::search_sealed(&node.store, one, needles, &mut |position| {
-                bar.set_position(u64::try_from(position).unwrap_or_default());
-            })
-            .await;
-            bar.finish_and_clear();
-            found.extend(searched?);
-        }
+        let evidence_gone = one.gone.contains(&Purpose::Consent);
+        found.extend(leftovers::of(pool, one.organization.0, one.resident, evidence_gone).await?);
         clean &= found.is_empty();
         tell(&mut text, one, &found);
     }
     if !needles.is_empty() {
-        let found = erasure::search(pool, needles).await?;
+        // Also where nobody was erased: whoever names texts wants to know where they are.
+        let bar = ProgressBar::new_spinner().with_style(rebuild::style()).with_message("log");
+        let searched = erasure::search_sealed(&node.store, &erasures, needles, &mut |position| {
+            bar.set_position(u64::try_from(position).unwrap_or_default());
+        })
+        .await;
+        bar.finish_and_clear();
+        let mut found = searched?;
+        found.extend(erasure::search(pool, needles).await?);
         clean &= found.is_empty();
         leftover_lines(&mut text, &found);
     }
-    let verdict = if clean { "nothing readable is left of what had to go" } else { "something is left, see above" };
+    let verdict = match (clean, erasures.is_empty()) {
+        (false, _) => "something is left, see above",
+        (true, false) => "nothing readable is left of what had to go",
+        (true, true) if needles.is_empty() => "there was nothing to check",
+        (true, true) => "none of the texts was found",
+    };
     let _ = writeln!(text, "{} erased residents: {verdict}", erasures.len());
     Ok((text, clean))
+}
+
+async fn known(pool: &sqlx::PgPool, organization: OrganizationId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select exists (select from log.heads where organization_id = $1)")
+        .bind(organization.0)
+        .fetch_one(pool)
+        .await
 }
 
 fn tell(text: &mut String, erasure: &Erasure, found: &[Leftover]) {

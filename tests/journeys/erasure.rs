@@ -1,6 +1,6 @@
 //! Erasure and what the law keeps: evidence outlives the request, is shown to auditors only, sends nothing, and goes on its day.
 
-use std::{io::Write, process::Stdio};
+use std::{io::Write, os::unix::fs::PermissionsExt, process::Stdio};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,6 +25,11 @@ async fn texted(world: &World) -> Resident {
     let first = &world.first;
     let on = json!({ "property_id": isidora.property, "kind": "invoice-published", "on": true });
     first.manager.command("SwitchTextKind", &on).await;
+    // Before anybody knows whose number it is.
+    world.sandbox.act("/twilio/inbound", &json!({ "from": NUMBER, "body": "is the kingfisher in?" })).await;
+    world.settle().await;
+    let unknown = "select count(*) from log.events where event_type = 'UnknownSenderReceived'";
+    assert_eq!(world.count(unknown).await, 1);
     agrees(world, &isidora, NUMBER).await;
     let invoice = first.publish(&isidora, 12_300, true).await;
     until_text(world, NUMBER, &format!("/invoices/{invoice}")).await;
@@ -76,10 +81,14 @@ async fn proofs_hold(world: &World, who: Uuid, name: &str) -> String {
     let whole = world.propty(&["audit", "verify"]).await;
     assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stdout));
     let file = world.folder().join(name).display().to_string();
+    // Whatever its file was before: a bundle is not for everybody to read.
+    std::fs::write(&file, "").expect("a file");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("a mode");
     let bundle = world.propty(&["audit", "bundle", "--resident", &who.to_string(), "--out", &file]).await;
     assert!(bundle.status.success(), "{}", String::from_utf8_lossy(&bundle.stderr));
     let sound = world.propty(&["audit", "verify", &file]).await;
     assert!(sound.status.success(), "{}", String::from_utf8_lossy(&sound.stdout));
+    assert_eq!(std::fs::metadata(&file).expect("a bundle").permissions().mode() & 0o777, 0o600);
     std::fs::read_to_string(&file).expect("a bundle")
 }
 
@@ -91,10 +100,13 @@ async fn evidence_of_consent_outlives_an_erasure_for_auditors_only_and_goes_on_i
     let (_, auditor) = world.first.token("ComplianceAuditor", None).await;
     let texts = phone(&world, NUMBER).await.len();
     let letters = world.sandbox.letters("isidora.w").await.len();
+    let by_number = format!("/v1/audit/numbers/{}", NUMBER.replace('+', "%2B"));
+    assert!(text_of(&auditor, &by_number).await.contains("ConsentGranted"));
     let answer = erase(&world, &isidora).await;
 
     // The answer says what is kept, why, and until when; so do the resident's record and a second request.
     assert_eq!(answer["erasure"]["destroyed"], json!(["contact", "message"]), "{answer}");
+    assert_eq!(answer["erasure"]["pending"], json!([]), "it is said when it is so: {answer}");
     let kept = answer["erasure"]["retained"].as_array().expect("a list").clone();
     let consent = kept.iter().find(|kept| kept["purpose"] == "consent").expect("consent is kept");
     assert_eq!(consent["rule"], "ConsentEvidence");
@@ -105,6 +117,8 @@ async fn evidence_of_consent_outlives_an_erasure_for_auditors_only_and_goes_on_i
     assert_eq!((&again["events"], &again["erasure"]), (&json!([]), &answer["erasure"]));
 
     // Managers see no word and no number of it, not even where they may replay; auditors see the evidence.
+    let erased = "select min(entry.position) from log.entries entry where event_type = 'ResidentErased'";
+    let before = world.count(erased).await - 1;
     for path in [
         "/v1/sms-consents".to_owned(),
         "/v1/texts".to_owned(),
@@ -114,6 +128,8 @@ async fn evidence_of_consent_outlives_an_erasure_for_auditors_only_and_goes_on_i
         format!("/v1/residents/{id}"),
         format!("/v1/audit/residents/{id}"),
         format!("/v1/audit/residents/{id}?format=csv"),
+        format!("/v1/audit/residents/{id}?position=1000000"),
+        format!("/v1/audit/residents/{id}?position={before}"),
         format!("/v1/audit/properties/{}?format=html", isidora.property),
     ] {
         let text = text_of(manager, &path).await;
@@ -161,6 +177,15 @@ async fn evidence_of_consent_outlives_an_erasure_for_auditors_only_and_goes_on_i
         assert!(until.elapsed() < crate::world::PATIENCE, "the evidence's retention does not end");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+    let hashes = ["sms_number", "sms_consent", "text_message"].map(|model| {
+        format!("select count(*) from read.{model} where number_key is not null and resident_id = '{id}'")
+    });
+    for hashed in &hashes {
+        while world.count(hashed).await > 0 {
+            assert!(until.elapsed() < crate::world::PATIENCE, "a number's hash outlives its evidence: {hashed}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
     let (clean, told) = verified(&world, &argument, &WORDS).await;
     assert!(clean && told.contains("contact, message, consent gone"), "{told}");
     let bundle = proofs_hold(&world, id, "ended.bundle").await;
@@ -172,6 +197,11 @@ async fn a_resident_who_never_agreed_has_no_evidence_to_keep() {
     let world = World::start(Options::default()).await;
     let person = json!({ "name": { "first": "Isidora", "last": "Wrenfield" }, "email": "isidora.w@example.com" });
     let isidora = move_in(&world, "Attic 9", person).await;
+    // What is asked for is looked for, also where nobody was erased; and a mistyped organization is not a clean one.
+    let (clean, told) = verified(&world, &[], &WORDS[..1]).await;
+    assert!(!clean && told.contains("can be opened"), "{told}");
+    let (clean, told) = verified(&world, &["--organization", &Uuid::now_v7().to_string()], &[]).await;
+    assert!(!clean && told.contains("no organization"), "{told}");
     let answer = erase(&world, &isidora).await;
     assert_eq!(answer["erasure"]["destroyed"], json!(["contact", "message", "consent"]), "{answer}");
     let (clean, told) = verified(&world, &[], &WORDS[..3]).await;
@@ -205,7 +235,7 @@ async fn whatever_is_left_of_an_erased_resident_is_found_and_its_place_named() {
         ),
         (
             "insert into log.idempotency (organization_id, actor, command, key, body, answer, permanent)
-             values (gen_random_uuid(), 'token:1', 'X', 'k', '', '\"WRENFIELD\"', false)"
+             values (gen_random_uuid(), 'token:1', 'X', 'k', '', '\"\u{c9}LODIE\"', false)"
                 .to_owned(),
             "one of the texts stands in answer",
             true,
@@ -223,9 +253,20 @@ async fn whatever_is_left_of_an_erased_resident_is_found_and_its_place_named() {
     ];
     for (statement, what, needs_needles) in planted {
         sqlx::query(&statement).execute(&world.database).await.expect("a planted leftover");
-        let (clean, told) = verified(&world, &[], if needs_needles { &WORDS } else { &[] }).await;
+        let needles = [WORDS.as_slice(), &["\u{e9}lodie"]].concat();
+        let (clean, told) = verified(&world, &[], if needs_needles { &needles } else { &[] }).await;
         let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("LEFT  ")).collect();
         assert!(!clean && lines.iter().any(|line| line.contains(what)), "{what}: {told}");
         assert_without("the report", std::slice::from_ref(&told), &owned(&WORDS[..3]));
     }
+    // Asked again, what should be gone goes. (A key that was put there by hand opens nothing, so it is taken away first.)
+    let planted = format!("delete from vault.data_keys where subject = '{id}' and purpose = 'contact'");
+    sqlx::query(&planted).execute(&world.database).await.expect("no mark");
+    let again = world.first.manager.command("EraseResident", &json!({ "resident_id": id })).await;
+    assert_eq!(
+        (&again["erasure"]["destroyed"], &again["erasure"]["pending"]),
+        (&json!(["contact", "message"]), &json!([]))
+    );
+    let (_, told) = verified(&world, &[], &[]).await;
+    assert!(!told.contains("vault.data_keys"), "{told}");
 }

