@@ -142,7 +142,7 @@ async fn fold_part<M: ReadModel>(
     keys.dedup();
     let mut rows = load::<M>(connection, generation, &keys).await?;
     let waiting = stalled.clone();
-    let mut changed = fold_rows::<M>(connection, generation, (&touched, rows), &mut stalled, &HashMap::new()).await?;
+    let mut changed = fold_rows::<M>(connection, generation, &touched, rows, &mut stalled, &HashMap::new()).await?;
     // Whose rows they are, only the rows tell. Hardly ever is it somebody who was erased before; then all is folded once more.
     let erased = match events.first() {
         Some(first) if forgets::<M>() => erased_before::<M>(connection, first.global_position, &changed).await?,
@@ -151,7 +151,7 @@ async fn fold_part<M: ReadModel>(
     if !erased.is_empty() {
         rows = load::<M>(connection, generation, &keys).await?;
         stalled = waiting;
-        changed = fold_rows::<M>(connection, generation, (&touched, rows), &mut stalled, &erased).await?;
+        changed = fold_rows::<M>(connection, generation, &touched, rows, &mut stalled, &erased).await?;
     }
     write::<M>(connection, generation, changed).await
 }
@@ -161,7 +161,8 @@ async fn fold_part<M: ReadModel>(
 async fn fold_rows<M: ReadModel>(
     connection: &mut PgConnection,
     generation: &Generation,
-    (touched, mut rows): (&[(&Recorded, Vec<Uuid>)], HashMap<Key, M::Row>),
+    touched: &[(&Recorded, Vec<Uuid>)],
+    mut rows: HashMap<Key, M::Row>,
     stalled: &mut HashMap<Key, i64>,
     erased: &Erased,
 ) -> Result<Changed<M>, ApplyError> {

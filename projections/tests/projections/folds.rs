@@ -70,7 +70,7 @@ async fn a_paid_and_partly_refunded_invoice_shows_everything_that_touched_it() {
     world.drain().await;
     assert_eq!(world.stalled().await, []);
     row_is!(world, "payment", online, {
-        "kind": "Online", "phase": "Succeeded", "status": "Succeeded", "method": "Visa ****4242", "amount": 22_500,
+        "kind": "Online", "phase": "Succeeded", "status": "Succeeded", "method": "Card", "card_last4": "4242", "amount": 22_500,
         "fee": 823, "total": 23_323, "refunded": 1_000, "reversed": 1_000, "client_secret": null, "unresolved": false,
     });
     row_is!(world, "message", mail, {
@@ -82,6 +82,7 @@ async fn a_paid_and_partly_refunded_invoice_shows_everything_that_touched_it() {
     assert_eq!((found.invoice.status.as_str(), found.invoice.invoice.balance), ("Open", 1_000));
     assert_eq!(found.invoice.resident_name.as_deref(), Some("Zoë Álvarez"));
     assert_eq!((found.payments.len(), found.messages.len()), (1, 1));
+    assert_eq!(found.payments[0].payment.method_label(), "Visa ****4242");
     assert_eq!(found.messages[0].timeline.len(), 5);
     // Four of the invoice, seven of the payment, five of the message.
     assert_eq!(found.history.len(), 16);

@@ -112,12 +112,13 @@ async fn a_bank_debit_shows_its_account_and_what_stripe_kept_to_managers_only() 
     let id = debited(&mut world, &story, bill).await;
     world.drain().await;
     row_is!(world, "payment", id, {
-        "status": "Succeeded", "method": "Bank ****6789", "bank_name": "Example Bank", "bank_last4": "6789",
+        "status": "Succeeded", "method": "Bank", "bank_name": "Example Bank", "bank_last4": "6789",
         "processor_fee": 100, "settled_net": 9_900, "settled_currency": "CAD", "balance_transaction": "txn_1",
     });
     let mut tenant = world.tenant(story.organization).await;
     let mine = Visibility { resident: Some(story.residents[0]), property: None };
     let own = payment::detail(&mut tenant, mine, id).await.expect("an answer").expect("the payment").payment;
+    assert_eq!(own.method_label(), "Bank ****6789");
     assert_eq!((own.processor_fee, own.settled_net, own.balance_transaction), (None, None, None));
     let by_autopay = |autopay| payment::Filter { autopay: Some(autopay), ..Default::default() };
     for (filter, count) in [(by_autopay(true), 1), (by_autopay(false), 0)] {

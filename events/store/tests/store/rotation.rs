@@ -227,7 +227,7 @@ async fn of_two_rotations_at_once_one_says_that_it_lost_and_wraps_nothing() {
 fn files_of_keys_are_moved_only_when_they_are_those_that_are_meant_and_none_is_overwritten() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, key: u8| {
-        std::fs::write(folder.path().join(name), crate::world::master_key_text(key)).expect("a key")
+        std::fs::write(folder.path().join(name), crate::world::master_key_text(key)).expect("a key");
     };
     let key_in =
         |name: &str| MasterKey::load(&folder.path().join(name)).expect("a file").map(|key| key.id().to_owned());
