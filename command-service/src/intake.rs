@@ -66,8 +66,7 @@ impl Intake {
 
 /// Understands up to a batch of received webhooks, oldest first; returns how many there were.
 pub async fn process(effects: &Effects, intake: Intake) -> Result<usize, sqlx::Error> {
-    // By the indexes, however many there were.
-    let pool = effects.engine.store().statements();
+    let pool = effects.engine.store().pool();
     // The lease is the retry time itself: whoever takes a row pushes it ahead. It is short, because a killed worker's rows
     // wait for it, and understanding a webhook twice is harmless.
     // After a failover nothing is understood until a person has looked: what a notice is about may be in the part that was lost.

@@ -83,7 +83,7 @@ impl Worker {
             keeper.spawn(take_in(self.effects.clone(), intake));
         }
         let (end, ended) = mpsc::unbounded_channel();
-        let pool = self.effects.engine.store().statements().clone();
+        let pool = self.effects.engine.store().pool().clone();
         let writer = tokio::spawn(write_outcomes(pool, self.under_way.clone(), self.work.clone(), ended));
         while !*stop.borrow() {
             while running.try_join_next().is_some() {}
@@ -144,7 +144,7 @@ impl Worker {
         if free == 0 {
             return Ok(Vec::new());
         }
-        let pool = self.effects.engine.store().statements();
+        let pool = self.effects.engine.store().pool();
         let now = self.effects.engine.clock().now();
         let mut claimed = outbox::claim(pool, self.holder, now, Lane::Prompt, free).await?;
         // Whoever pays by hand, and what follows from charges already begun, goes before new charges.

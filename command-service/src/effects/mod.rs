@@ -118,7 +118,7 @@ impl Effects {
 
     /// Notes that a provider is about to be called; returns when it first was. Refused to whom the task is no longer left.
     async fn calling(&self, task: &Task) -> Result<chrono::DateTime<chrono::Utc>, Fault> {
-        outbox::calling(self.engine.store().statements(), task).await?.ok_or(Fault::TakenOver)
+        outbox::calling(self.engine.store().pool(), task).await?.ok_or(Fault::TakenOver)
     }
 }
 

@@ -68,7 +68,7 @@ impl Store {
 
     /// For single statements that look rows up by an index, always the same few: their plans are made once, and scan nothing.
     /// No transaction may begin on these connections.
-    pub const fn statements(&self) -> &PgPool {
+    pub(crate) const fn statements(&self) -> &PgPool {
         &self.statements
     }
 
