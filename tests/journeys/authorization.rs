@@ -316,9 +316,13 @@ async fn every_operation_admits_exactly_the_roles_that_the_documentation_says() 
             }
         }
     }
+    // Another address ends the sessions that were opened through the one before, the walker's among them.
+    let (last, others): (Vec<_>, Vec<_>) =
+        operations.iter().partition(|operation| operation.path.ends_with("/ChangeResidentEmail"));
+    assert_eq!(last.len(), 1);
     let mut done = BTreeMap::new();
     for (role, client) in &walk {
-        for operation in &operations {
+        for operation in others.iter().chain(&last).copied() {
             // Signing out is for the neighbour's session; the others still need theirs.
             let closes = operation.path == "/v1/sessions/current" && *role == "Resident";
             let answer = call(if closes { &neighbour } else { client }, operation, &things).await;
