@@ -186,14 +186,14 @@ impl Listed for Webhook {
         "disabled_because",
         "disabled_at",
         "registered_at",
-        "registered_by",
-        "changed_by",
-        "changed_at",
         "sent_up_to",
         "waiting",
         "last_success_at",
         "failing_since",
         "version",
+        "registered_by",
+        "changed_by",
+        "changed_at",
     ];
 
     async fn page(asked: &Asked, connection: &mut PgConnection, paging: &Paging) -> Result<Page<Self>, Problem> {
