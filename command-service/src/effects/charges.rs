@@ -174,17 +174,19 @@ fn payment_of(task: &Task, due: &Due, round: u32) -> PaymentId {
 
 /// What the task itself has begun: looked at until it is over.
 async fn under_way(effects: &Effects, task: &Task, due: &Due) -> Result<Option<Done>, Fault> {
-    match last(effects, task, due).await? {
-        (_, None) => Ok(None),
-        (_, Some(payment)) => Ok(match payment.phase {
-            Phase::Succeeded | Phase::Quarantined => Some(Done::Finished),
-            // Declined: the enrollment says what follows. Anything else came to nothing, and is begun anew.
-            Phase::Canceled => {
-                matches!(payment.cancellation, Some(CancelReason::Declined { .. })).then_some(Done::Finished)
-            }
-            Phase::Processing => Some(Done::Later { after: SLOWLY, why: "the bank is at work".to_owned() }),
-            _ => Some(Done::Later { after: SOON, why: "the charge is under way".to_owned() }),
-        }),
+    Ok(last(effects, task, due).await?.1.and_then(|payment| stands(&payment)))
+}
+
+/// What is left to do while a payment stands; `None` when it came to nothing.
+fn stands(payment: &Payment) -> Option<Done> {
+    match payment.phase {
+        Phase::Succeeded | Phase::Quarantined => Some(Done::Finished),
+        // Declined: the enrollment says what follows. Anything else came to nothing, and is begun anew.
+        Phase::Canceled => {
+            matches!(payment.cancellation, Some(CancelReason::Declined { .. })).then_some(Done::Finished)
+        }
+        Phase::Processing => Some(Done::Later { after: SLOWLY, why: "the bank is at work".to_owned() }),
+        _ => Some(Done::Later { after: SOON, why: "the charge is under way".to_owned() }),
     }
 }
 
@@ -236,7 +238,11 @@ async fn start(
 ) -> Result<Done, Fault> {
     let round = match last(effects, task, due).await? {
         (_, None) => 0,
-        (round, Some(_)) => round + 1,
+        (round, Some(payment)) => match stands(&payment) {
+            // Another worker that believes it has the task was here since the look.
+            Some(done) => return Ok(done),
+            None => round + 1,
+        },
     };
     if round >= rounds(task) {
         let why = "the charge could not be begun; see the payments of the invoice, then have it tried again";
