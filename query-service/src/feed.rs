@@ -12,7 +12,7 @@ use std::{
 };
 
 use edge::Problem;
-use event_feed::{ReadError, Reader};
+use event_feed::{Fetched, ReadError, Reader};
 use events::OrganizationId;
 use serde_json::json;
 use sqlx::PgPool;
@@ -26,8 +26,8 @@ use live::Tail;
 
 /// How many slices of the past are read at once, whoever wants them.
 const SLICES: usize = 4;
-/// Exports of one organization at once: each holds two slices in memory.
-const EXPORTS: usize = 20;
+/// Exports of one organization at once: each holds some slices in memory.
+const EXPORTS: usize = 10;
 
 /// Reads the log for all who follow it in this process.
 #[derive(Clone)]
@@ -104,16 +104,35 @@ impl Feed {
         self.read(wanted, after, until, most).await
     }
 
+    /// The same, to be told later.
+    async fn fetch(&self, wanted: &Wanted, after: i64, until: i64, most: i64) -> Result<Fetched, Problem> {
+        let _permit = self.0.slices.acquire().await.ok();
+        match self.0.reader.fetch(wanted, after, until, most).await {
+            Ok(fetched) => Ok(fetched),
+            Err(error) => Err(self.problem(wanted.organization, after, error).await),
+        }
+    }
+
     /// The same for what just happened, which does not wait behind readers of the past.
     async fn read(&self, wanted: &Wanted, after: i64, until: i64, most: i64) -> Result<Slice, Problem> {
         match self.0.reader.read(wanted, after, until, most).await {
             Ok(slice) => Ok(slice),
-            Err(ReadError::Beyond { head, incarnation }) => {
-                let of = (incarnation, i64::from(incarnation));
-                Err(self.beyond(wanted.organization, after, head, of).await)
+            Err(error) => Err(self.problem(wanted.organization, after, error).await),
+        }
+    }
+
+    /// What was fetched, a line each.
+    fn lines(&self, wanted: &Wanted, fetched: &Fetched) -> Result<Vec<u8>, Problem> {
+        self.0.reader.teller().lines(wanted, fetched).map_err(|error| Problem::internal(&error))
+    }
+
+    async fn problem(&self, organization: OrganizationId, after: i64, error: ReadError) -> Problem {
+        match error {
+            ReadError::Beyond { head, incarnation } => {
+                self.beyond(organization, after, head, (incarnation, i64::from(incarnation))).await
             }
-            Err(ReadError::Database(error)) => Err(error.into()),
-            Err(error @ ReadError::Unreadable(_)) => Err(Problem::internal(&error)),
+            ReadError::Database(error) => error.into(),
+            error @ ReadError::Unreadable(_) => Problem::internal(&error),
         }
     }
 

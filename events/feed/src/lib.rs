@@ -3,17 +3,15 @@
 mod shown;
 mod slice;
 
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use events::OrganizationId;
-use public_events::{Selection, Writer};
+use public_events::Selection;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 pub use shown::Shown;
-pub use slice::{MOST, Slice};
-
-use shown::Openings;
+pub use slice::{Fetched, MOST, Slice, Teller};
 
 /// What one reader wants to see, and may.
 #[derive(Debug, Clone)]
@@ -50,14 +48,17 @@ pub enum ReadError {
 pub struct Reader {
     /// Row-level security binds it.
     pool: PgPool,
-    writer: Writer,
-    openings: Mutex<Openings>,
+    teller: Arc<Teller>,
 }
 
 impl Reader {
     /// Events name schemas below `public_url`.
     pub fn new(pool: PgPool, public_url: &str) -> Self {
-        Self { pool, writer: Writer::new(public_url), openings: Mutex::default() }
+        Self { pool, teller: Arc::new(Teller::new(public_url)) }
+    }
+
+    pub const fn teller(&self) -> &Arc<Teller> {
+        &self.teller
     }
 }
 

@@ -59,6 +59,11 @@ impl Selection {
         self.wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|one| one.kind == declared.kind))
     }
 
+    /// Whether nothing is left out.
+    pub const fn is_everything(&self) -> bool {
+        self.wanted.is_none()
+    }
+
     /// The names of the stored events that can be told as a wanted type.
     pub fn stored(&self) -> Vec<&'static str> {
         let mut names: Vec<&'static str> = match &self.wanted {

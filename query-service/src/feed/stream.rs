@@ -5,12 +5,12 @@ use std::{future::pending, io, sync::Arc, time::Duration};
 use edge::{Authenticator, Problem, Ticket};
 use futures_util::{Stream, stream};
 use tokio::{
-    sync::watch,
-    task::JoinHandle,
+    sync::{mpsc, watch},
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep, timeout},
 };
 
-use super::{Exporting, Feed, MOST, Shown, Slice, Wanted, live::Seat};
+use super::{Exporting, Feed, Shown, Wanted, live::Seat};
 
 /// A sign of life, and with it how far a reader is of whom nothing was wanted.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -20,6 +20,8 @@ const RENEW: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 /// Events in one piece of a stream: what a reader that does not read holds in memory.
 const PIECE: i64 = 200;
+/// Events that are fetched at once for whoever reads the past.
+const TOGETHER: i64 = 2000;
 /// How soon a replica is asked again that is not as far as another was.
 const BEHIND: Duration = Duration::from_millis(100);
 
@@ -49,71 +51,77 @@ impl Watched {
 /// Everything that is wanted after one position up to another, a line each.
 #[derive(Debug)]
 pub struct Export {
-    feed: Feed,
-    wanted: Arc<Wanted>,
-    until: i64,
-    /// Where the last slice began.
-    reached: Option<i64>,
-    /// Read while what came before is on its way; at most one.
-    ahead: Option<JoinHandle<Result<Slice, Problem>>>,
+    /// Told in order while what follows is fetched: one waits here, one is fetched.
+    pieces: mpsc::Receiver<Result<Telling, Problem>>,
+    reading: JoinHandle<()>,
     /// Whose answer it is, and its place among the organization's; nobody's at the shell.
     watched: Option<(Watched, Exporting)>,
 }
 
+/// Lines that are being written.
+type Telling = JoinHandle<Result<Vec<u8>, Problem>>;
+
 impl Drop for Export {
     fn drop(&mut self) {
-        if let Some(ahead) = &self.ahead {
-            ahead.abort();
-        }
+        self.reading.abort();
     }
 }
 
 impl Export {
     pub fn new(feed: Feed, wanted: Wanted, after: i64, until: i64, watched: Option<(Watched, Exporting)>) -> Self {
-        let mut export = Self { feed, wanted: Arc::new(wanted), until, reached: None, ahead: None, watched };
-        export.read_on(after);
-        export
-    }
-
-    fn read_on(&mut self, after: i64) {
-        if after >= self.until {
-            return;
-        }
-        let (feed, wanted, until) = (self.feed.clone(), self.wanted.clone(), self.until);
-        // Another replica told of the end than answers now: this one has yet to get there.
-        let pause = self.reached == Some(after);
-        self.reached = Some(after);
-        self.ahead = Some(tokio::spawn(async move {
-            if pause {
-                sleep(BEHIND).await;
-            }
-            feed.slice(&wanted, after, until, MOST).await
-        }));
+        let (sender, pieces) = mpsc::channel(1);
+        Self { pieces, reading: tokio::spawn(read(feed, wanted, after, until, sender)), watched }
     }
 
     /// The next lines; an error ends the answer in its middle, so that nobody takes it for complete.
     async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
         loop {
-            let ahead = self.ahead.take()?;
+            let telling = match self.pieces.recv().await? {
+                Ok(telling) => telling,
+                Err(problem) => return Some(Err(io::Error::other(problem))),
+            };
             if let Some((watched, _)) = &mut self.watched
                 && !watched.may_go_on().await
             {
                 return Some(Err(io::Error::other("the token does not hold any more")));
             }
-            let slice = match ahead.await {
-                Ok(Ok(slice)) => slice,
+            match telling.await {
+                Ok(Ok(lines)) if lines.is_empty() => {}
+                Ok(Ok(lines)) => return Some(Ok(lines)),
                 Ok(Err(problem)) => return Some(Err(io::Error::other(problem))),
                 Err(error) => return Some(Err(io::Error::other(error))),
-            };
-            self.read_on(slice.complete);
-            if !slice.shown.is_empty() {
-                return Some(Ok(lines(&slice.shown)));
             }
         }
     }
 
     pub fn stream(self) -> impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static {
         stream::unfold(self, |mut export| async move { export.next().await.map(|piece| (piece, export)) })
+    }
+}
+
+/// Fetches slice after slice and has each told, until the end or until nobody listens.
+async fn read(feed: Feed, wanted: Wanted, mut after: i64, until: i64, pieces: mpsc::Sender<Result<Telling, Problem>>) {
+    let wanted = Arc::new(wanted);
+    while after < until {
+        let fetched = match feed.fetch(&wanted, after, until, TOGETHER).await {
+            Ok(fetched) => fetched,
+            Err(problem) => {
+                let _ = pieces.send(Err(problem)).await;
+                return;
+            }
+        };
+        let reached = fetched.complete;
+        let (feed, wanted) = (feed.clone(), wanted.clone());
+        // Where it holds up nobody.
+        let telling = spawn_blocking(move || feed.lines(&wanted, &fetched));
+        if pieces.send(Ok(telling)).await.is_err() {
+            return;
+        }
+        if reached == after {
+            // Another replica told of the end than answers now: this one has yet to get there.
+            sleep(BEHIND).await;
+        }
+        after = reached;
     }
 }
 

@@ -52,7 +52,7 @@ async fn measure(node: &Node, served: &Served, size: Size) -> Result<Vec<Figure>
     let mut figures = idle(served, &caller, size).await?;
     figures.extend(live(&world, &caller, size).await?);
     world.invoices(size.of(INVOICES)).await?;
-    let head = ordered(node).await?;
+    let head = at_rest(node).await?;
     let mut rates = Vec::new();
     for _ in 0..RUNS {
         let started = Instant::now();
@@ -64,13 +64,16 @@ async fn measure(node: &Node, served: &Served, size: Size) -> Result<Vec<Figure>
     Ok(figures)
 }
 
-/// Waits until everything has its position; where the log ends then.
-async fn ordered(node: &Node) -> Result<i64, Failure> {
+/// Waits until everything has its position and all who follow the log have read it; where it ends then.
+async fn at_rest(node: &Node) -> Result<i64, Failure> {
     let pool = node.store.pool();
     let started = Instant::now();
-    while sqlx::query_scalar::<_, bool>("select exists (select from log.pending)").fetch_one(pool).await? {
+    let busy = "select exists (select from log.pending)
+                or exists (select from engine.checkpoints
+                           where global_position < (select max(global_position) from log.entries))";
+    while sqlx::query_scalar::<_, bool>(busy).fetch_one(pool).await? {
         if started.elapsed() > PATIENCE {
-            return Err(Failure::Told("the log was not ordered in time".to_owned()));
+            return Err(Failure::Told("the log was not read by all in time".to_owned()));
         }
         sleep(Duration::from_millis(50)).await;
     }
